@@ -1,0 +1,163 @@
+"""A run as data: frozen dataclasses with a default for everything, and typed overrides `key=value`.
+
+A recipe is a function that returns a `RunConfig`; a run writes the one it was made from to `config.json`, and that
+file builds it again. Nothing in `layers`, `models` or `data` sees these classes: they are taken apart where a
+run is put together.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pydantic
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+_STRICT = pydantic.ConfigDict(extra="forbid")  # a setting that does not exist is an error, not a wish
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist or does not fit its type."""
+
+
+@pydantic.with_config(_STRICT)
+@dataclass(frozen=True)
+class ModelConfig:
+    """The arguments of `create_model`."""
+
+    name: str = "tsm_resnet50"
+    attention: Literal["w3", "cbam", "se", "non_local"] | None = None
+    attention_options: dict[str, Any] = field(default_factory=dict)
+    place: Literal["residual", "output"] | None = None
+    refine: bool | None = None  # attention-guided feature refinement; None: where the attention asks for it
+    refine_from: Literal["last", "every"] = "last"
+    dropout: float = 0.5
+    pretrained: str | None = None  # "imagenet", a file, or None for random weights
+
+
+@pydantic.with_config(_STRICT)
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clips, how they are cut and varied."""
+
+    num_frames: PositiveInt = 8
+    size: PositiveInt = 224  # pixels, the side of the square crop
+    resize: PositiveInt | None = None  # pixels, the shorter side when decoded; None: 8/7 of `size`
+    sampling: Literal["segments", "dense"] = "segments"
+    scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)  # of the multi-scale crop
+    # auto: flip, and swap the labels that speak of a side; off if a class has no mirror. plain: flip, keep labels.
+    flip: Literal["auto", "off", "plain"] = "auto"
+    color_jitter: float = 0.0
+    label_column: str = "label"
+    num_workers: NonNegativeInt = 2
+    cache_gib: NonNegativeFloat = 0.0  # decoded frames kept in memory; for small sets with num_workers=0
+
+
+@pydantic.with_config(_STRICT)
+@dataclass(frozen=True)
+class OptimConfig:
+    """How the weights move."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    lr: PositiveFloat = 0.01  # at a batch of `lr_batch_size` clips
+    lr_batch_size: PositiveInt = 64
+    scale_lr: bool = True  # in proportion to the batch that is really used
+    schedule: Literal["step", "cosine"] = "step"
+    milestones: tuple[float, ...] = (0.4, 0.8)  # shares of the run at which the rate falls to a tenth (step)
+    warmup: float = 0.0  # share of the run during which the rate rises from zero
+    momentum: float = 0.9
+    weight_decay: NonNegativeFloat = 5e-4
+    clip_norm: PositiveFloat = 20.0
+    freeze_batch_norm: bool = False  # all but the first: "partial BN"
+
+
+@pydantic.with_config(_STRICT)
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that makes a run what it is."""
+
+    recipe: str = "default"
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    optim: OptimConfig = OptimConfig()
+    mfr: bool = False  # mature feature-guided regularization: train a teacher, then the student
+    mfr_weight: NonNegativeFloat = 1.0
+    mfr_reduction: Literal["mean", "sum"] = "mean"  # over frames, of equation 9
+    mfr_teacher: str | None = None  # a finished run to learn from; None trains one first
+    mfr_teacher_weights: Literal["last", "best"] = "last"
+    batch_size: PositiveInt = 64  # clips over all devices
+    epochs: PositiveInt = 50
+    label_smoothing: float = 0.0
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    seed: int = 0
+    eval_every: PositiveInt = 1  # epochs
+    checkpoint_every_steps: PositiveInt | None = None  # besides the end of every epoch
+
+
+_ADAPTER = pydantic.TypeAdapter(RunConfig)
+
+
+def override(config: RunConfig, settings: Sequence[str]) -> RunConfig:
+    """Return the config with `key=value` settings applied, e.g. `optim.lr=0.02`, `mfr=true`, `data.scales=1,0.9`.
+
+    Raises:
+        ConfigError: an unknown key (the message lists the known ones) or a value that is not of its type.
+    """
+    content = dataclasses.asdict(config)
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {setting}: write it as key=value")
+        parts = key.strip().removeprefix("recipe.").split(".")
+        place = content
+        for depth, part in enumerate(parts):
+            free = depth > 0 and parts[depth - 1] == "attention_options"  # the layer itself knows its options
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {setting}: {'.'.join(parts[:depth])} is one value, without settings below it")
+            if part not in place and not free:
+                raise ConfigError(f"--set {setting}: there is no {key.strip()!r}; choose one of {', '.join(place)}")
+            if depth == len(parts) - 1:
+                place[part] = _value(text.strip(), place.get(part))
+            else:
+                place = place[part]
+    return from_dict(content, origin="--set " + " ".join(settings))
+
+
+def from_dict(content: dict[str, Any], *, origin: str) -> RunConfig:
+    """Build a RunConfig from plain data.
+
+    Raises:
+        ConfigError: naming the first setting that does not fit.
+    """
+    try:
+        return _ADAPTER.validate_python(content)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{origin}: {key} is {first['input']!r}: {first['msg'].lower()}") from error
+
+
+def from_json(text: str, *, origin: str) -> RunConfig:
+    """Build a RunConfig from what `to_json` wrote."""
+    try:
+        return from_dict(json.loads(text), origin=origin)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{origin}: not JSON ({error})") from error
+
+
+def to_json(config: RunConfig) -> str:
+    """Write every setting, also those left at their default."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def _value(text: str, current: Any) -> Any:
+    """Read a value: JSON where it is JSON, a comma-separated list where a list stands, else the text itself."""
+    if text.lower() in {"none", "null"}:
+        return None
+    if isinstance(current, tuple | list) and not text.startswith("["):
+        return [_value(part, None) for part in text.split(",")]
+    try:
+        return json.loads(text.lower() if text.lower() in {"true", "false"} else text)
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,49 @@
+"""From files to batches: manifests, decoding, sampling, transforms and loading of labelled videos.
+
+The way of a sample: `read_manifest` lists videos, `decode` reads the frames that a function of `sampling`
+picks, a transform makes float views, and `collate` stacks them to a `ClipBatch`. Nothing here imports the
+rest of w3action.
+"""
+
+from w3action.data.cache import FrameCache
+from w3action.data.clip import BadVideo, Clip, ClipBatch, Sample, collate
+from w3action.data.decode import DecodeError, VideoInfo, decode, probe
+from w3action.data.flips import FlipMap, find_flip_pairs, mirror_name
+from w3action.data.loading import EpochBatchSampler, VideoDataset, make_loader
+from w3action.data.manifest import Manifest, ManifestError, Video, hold_out, read_manifest
+from w3action.data.sampling import test_dense, test_segments, train_dense, train_segments, twice_segments
+from w3action.data.transforms import TestTransform, TrainTransform, Transform, denormalize, normalize
+
+__all__ = [
+    "BadVideo",
+    "Clip",
+    "ClipBatch",
+    "DecodeError",
+    "EpochBatchSampler",
+    "FlipMap",
+    "FrameCache",
+    "Manifest",
+    "ManifestError",
+    "Sample",
+    "TestTransform",
+    "TrainTransform",
+    "Transform",
+    "Video",
+    "VideoDataset",
+    "VideoInfo",
+    "collate",
+    "decode",
+    "denormalize",
+    "find_flip_pairs",
+    "hold_out",
+    "make_loader",
+    "mirror_name",
+    "normalize",
+    "probe",
+    "read_manifest",
+    "test_dense",
+    "test_segments",
+    "train_dense",
+    "train_segments",
+    "twice_segments",
+]

@@ -1,0 +1,106 @@
+"""What flows through the data room: decoded clips, samples, bad videos and batches.
+
+`decode` gives a `Clip` (uint8 frames with their times), a transform makes float views of it, a data set wraps
+them as a `Sample` (or tells of a `BadVideo`), and `collate` stacks samples to a `ClipBatch`.
+
+Axes, everywhere in this package: b samples, v views (clips x crops, clip-major), c channels (RGB), t frames,
+h and w pixels. They are never folded into one another here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames of one video in the order asked for.
+
+    Attributes:
+        frames: RGB, 0 to 255. Often a permuted view of frames that lie in memory as (t, h, w, c).
+        pts_seconds: presentation time of each frame, counted from the start of the video stream.
+    """
+
+    frames: UInt8[Tensor, "c t h w"]
+    pts_seconds: Float[Tensor, " t"]
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames t."""
+        return self.frames.shape[1]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Normalised views of one video, its label and its place in the data set."""
+
+    views: Float[Tensor, "v c t h w"]
+    label: int
+    index: int
+
+
+@dataclass(frozen=True)
+class BadVideo:
+    """A video that could not be decoded: its place in the data set, its path, and the reason in one line."""
+
+    index: int
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Stacked samples, and the videos that should have been among them but could not be decoded.
+
+    Attributes:
+        clips: normalised views; of shape (0, 0, 0, 0, 0, 0) when every video was bad.
+        labels: class ids, int64.
+        indices: places in the data set, int64.
+        bad: the videos left out.
+    """
+
+    clips: Float[Tensor, "b v c t h w"]
+    labels: Int[Tensor, " b"]
+    indices: Int[Tensor, " b"]
+    bad: tuple[BadVideo, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of good samples b."""
+        return self.clips.shape[0]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "ClipBatch":
+        """The same batch with its tensors on `device`."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "ClipBatch":
+        """The same batch in page-locked memory; the data loader calls this where `pin_memory=True`."""
+        return self._map(torch.Tensor.pin_memory)
+
+    def _map(self, move) -> "ClipBatch":
+        return replace(self, clips=move(self.clips), labels=move(self.labels), indices=move(self.indices))
+
+
+def collate(items: Sequence[Sample | BadVideo]) -> ClipBatch:
+    """Stack samples; bad videos are set aside in `ClipBatch.bad`.
+
+    Raises:
+        ValueError: samples whose views differ in shape.
+    """
+    samples = [item for item in items if isinstance(item, Sample)]
+    bad = tuple(item for item in items if isinstance(item, BadVideo))
+    shapes = {tuple(sample.views.shape) for sample in samples}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"cannot stack views of the shapes {sorted(shapes)} (v, c, t, h, w): give every video the same "
+            "number of views, frames and pixels, or use batch_size=1"
+        )
+    clips = torch.stack([sample.views for sample in samples]) if samples else torch.zeros(0, 0, 0, 0, 0, 0)
+    return ClipBatch(
+        clips=clips,  # (b, v, c, t, h, w)
+        labels=torch.tensor([sample.label for sample in samples], dtype=torch.int64),
+        indices=torch.tensor([sample.index for sample in samples], dtype=torch.int64),
+        bad=bad,
+    )

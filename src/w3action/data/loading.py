@@ -1,0 +1,166 @@
+"""From a manifest to batches: the data set, the sampler and the loader.
+
+Every sample is a pure function of (seed, epoch, index): its randomness comes from `default_rng((seed, epoch,
+index))` and from nothing else, so the number of workers, the order and a resumed run never change it. A video
+that cannot be decoded becomes a `BadVideo` in the batch, and the run goes on.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from w3action.data.cache import FrameCache, decode_video
+from w3action.data.clip import BadVideo, Clip, Sample, collate
+from w3action.data.decode import DecodeError
+from w3action.data.manifest import Video
+from w3action.data.transforms import Transform
+
+Key = tuple[int, int]  # (epoch, index)
+
+
+class VideoDataset(Dataset):
+    """Decodes, samples and transforms videos; a map-style data set whose keys are (epoch, index).
+
+    Args:
+        videos: what to read, as in `Manifest.videos`.
+        sample: (number of frames, rng) -> frame indices (clips, segments); see `sampling`.
+        transform: called for every clip of `segments` frames with (clip, rng); see `transforms`. All clips of
+            a video get equal random numbers, hence the same crop and the same flip.
+        flip_map: flip_map[label] is the label of a mirrored video (`FlipMap.permutation`); None leaves labels
+            alone.
+        seed: seed of all randomness.
+        short_side: what frames' shorter sides are scaled to while decoding, in pixels; None leaves them.
+        cache: keeps decoded frames in memory; for `num_workers=0`.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        *,
+        sample: Callable[[int, np.random.Generator], Int64[np.ndarray, "clips segments"]],
+        transform: Transform,
+        flip_map: Sequence[int] | None = None,
+        seed: int = 0,
+        short_side: int | None = None,
+        cache: FrameCache | None = None,
+    ):
+        self.videos, self.sample, self.transform = tuple(videos), sample, transform
+        self.flip_map, self.seed, self.short_side, self.cache = flip_map, seed, short_side, cache
+
+    def __len__(self) -> int:
+        """Number of videos."""
+        return len(self.videos)
+
+    def __getitem__(self, index: Key) -> Sample | BadVideo:
+        """The sample of (epoch, index): its views lie clip by clip, and within a clip crop by crop."""
+        epoch, place = index
+        video = self.videos[place]
+        try:
+            clips = self._decode(video, np.random.default_rng((self.seed, epoch, place)))
+        except DecodeError as error:
+            return BadVideo(index=place, path=str(video.path), reason=str(error))
+        views, flipped = [], False
+        for clip in clips:
+            made, flipped = self.transform(clip, np.random.default_rng((self.seed, epoch, place, 1)))
+            views.append(made)
+        label = self.flip_map[video.label] if flipped and self.flip_map is not None else video.label
+        return Sample(views=views[0] if len(views) == 1 else torch.cat(views), label=label, index=place)
+
+    def _decode(self, video: Video, rng: np.random.Generator) -> list[Clip]:
+        shape = (1, 1)
+
+        def pick(num_frames: int) -> np.ndarray:
+            nonlocal shape
+            indices = self.sample(num_frames, rng)
+            shape = indices.shape
+            return indices
+
+        if self.cache is not None:
+            whole = self.cache.pick(video, pick, short_side=self.short_side)
+        else:
+            whole = decode_video(video, pick, short_side=self.short_side)
+        frames, times = whole.frames.split(shape[1], dim=1), whole.pts_seconds.split(shape[1])
+        return [Clip(frames=f, pts_seconds=s) for f, s in zip(frames, times, strict=True)]
+
+
+class EpochBatchSampler(Sampler[list[Key]]):
+    """Batches of (epoch, index) for one epoch on one rank.
+
+    The order is a pure function of (seed, epoch); batch k of all ranks together holds the samples
+    [k * batch_size * world_size, (k + 1) * batch_size * world_size) of it, whatever the number of ranks.
+
+    Args:
+        num_samples: length of the data set.
+        batch_size: samples per batch and rank.
+        seed: seed of the order.
+        epoch: number of the epoch; also goes into the samples' own randomness.
+        shuffle: whether to permute; otherwise the order is that of the data set.
+        rank: this process.
+        world_size: number of processes.
+        first_batch: number of batches of this epoch already done (to resume in its middle).
+        drop_last: keep whole batches only, equally many on each rank (training). Otherwise every sample comes
+            exactly once over all ranks, and the last batches may be smaller or missing on some ranks
+            (evaluation).
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        epoch: int = 0,
+        shuffle: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+        first_batch: int = 0,
+        drop_last: bool = True,
+    ):
+        for name, value in {"batch_size": batch_size, "world_size": world_size}.items():
+            if value < 1:
+                raise ValueError(f"{name} is {value} but must be at least 1: give a positive whole number")
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank is {rank} but must lie in [0, {world_size}): ranks count from 0")
+        num_batches = num_samples // (batch_size * world_size)
+        if drop_last and num_batches == 0:
+            raise ValueError(
+                f"{num_samples} samples make no batch of {batch_size} on each of {world_size} ranks: "
+                "lower batch_size or set drop_last=False"
+            )
+        self.epoch, self.batch_size, self.first_batch = epoch, batch_size, first_batch
+        order = np.arange(num_samples)
+        if shuffle:
+            np.random.default_rng((seed, epoch)).shuffle(order)
+        if drop_last:
+            order = order[: num_batches * batch_size * world_size]
+        self._share: list[int] = order[rank::world_size].tolist()
+
+    def __len__(self) -> int:
+        """Number of batches left."""
+        return max(0, -(-len(self._share) // self.batch_size) - self.first_batch)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        """Batches from `first_batch` on."""
+        for start in range(self.first_batch * self.batch_size, len(self._share), self.batch_size):
+            yield [(self.epoch, index) for index in self._share[start : start + self.batch_size]]
+
+
+def make_loader(
+    dataset: VideoDataset, sampler: Sampler[list[Key]], *, num_workers: int, pin_memory: bool = False
+) -> DataLoader:
+    """A loader of `ClipBatch`es; each worker computes on one thread."""
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=collate,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        worker_init_fn=_one_thread if num_workers else None,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,199 @@
+"""From uint8 clips to normalised float views: the crops of training and of testing.
+
+Training takes one crop of random size and place, the same for all frames (TSN's multi-scale crop), resizes
+it, mirrors it or not, and may change its colours. Testing takes fixed crops: the centre, three full-height
+squares ("full resolution" in the TSM and W3 papers), or ten (corners and centre, and their mirror images).
+
+Both are called as `transform(clip, rng)` and return `(views, flipped)`: views (v, c, t, h, w), and whether
+the whole sample was mirrored, so that the caller can swap the label.
+"""
+
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torchvision.transforms.v2 import functional as tv
+
+from w3action.data.clip import Clip
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Views = Float[Tensor, "v c t h w"]
+
+
+class Transform(Protocol):
+    """What a data set calls for every clip: (clip, rng) -> (views, whether the sample was mirrored)."""
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> tuple[Views, bool]:
+        """Make views of a clip."""
+        ...
+
+
+class TrainTransform:
+    """Multi-scale crop, flip, colour jitter, normalise; one view.
+
+    The crop's width and height are each the frame's shorter side times one of `scales` (their places in
+    `scales` differ by at most one, so that shapes are bent only a little), at one of 13 fixed places:
+    corners, edge middles, centre and the four points between centre and corners. A side within 3 pixels of
+    `size` is taken as `size`.
+
+    Args:
+        size: side of the square output, in pixels.
+        scales: relative crop sides, largest first.
+        flip_probability: probability of mirroring. Where classes speak of sides, swap labels (see `flips`) or
+            use 0.
+        color_jitter: brightness, contrast and saturation are scaled by factors uniform in [1 - j, 1 + j].
+    """
+
+    num_views = 1
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66),
+        flip_probability: float = 0.5,
+        color_jitter: float = 0.0,
+    ):
+        _check_size(size=size)
+        if not scales or not all(0 < scale <= 1 for scale in scales):
+            raise ValueError(
+                f"scales are {scales} but must lie in (0, 1]: give for example (1, 0.875, 0.75, 0.66)"
+            )
+        for name, value in {"flip_probability": flip_probability, "color_jitter": color_jitter}.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value} but must lie in [0, 1]: give for example 0.5")
+        self.size, self.scales = size, scales
+        self.flip_probability, self.color_jitter = flip_probability, color_jitter
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> tuple[Float[Tensor, "1 c t h w"], bool]:
+        """One random view (1, c, t, size, size), and whether it is mirrored."""
+        x, y, width, height = self.draw_crop(*clip.frames.shape[:1:-1], rng=rng)
+        frames = _resize(clip.frames[..., y : y + height, x : x + width], (self.size, self.size))
+        flipped = bool(rng.random() < self.flip_probability)
+        if flipped:
+            frames = frames.flip(-1)
+        if self.color_jitter == 0:
+            return normalize(frames)[None], flipped
+        factors = rng.uniform(1 - self.color_jitter, 1 + self.color_jitter, size=3)
+        return normalize(_jitter(frames, *factors.tolist()))[None], flipped
+
+    def draw_crop(self, width: int, height: int, *, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        """Draw (x, y, crop width, crop height) in pixels for frames of this size."""
+        base = min(width, height)
+        sides = [int(base * scale) for scale in self.scales]
+        sides = [min(self.size, base) if abs(side - self.size) < 3 else max(1, side) for side in sides]
+        pairs = [(w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= 1]
+        crop_width, crop_height = pairs[rng.integers(len(pairs))]
+        quarter_x, quarter_y = (width - crop_width) // 4, (height - crop_height) // 4
+        column, row = _PLACES[rng.integers(len(_PLACES))]
+        return column * quarter_x, row * quarter_y, crop_width, crop_height
+
+
+# In quarters of the free width and height: the grid of corners, edges and centre, and four points between.
+_PLACES = [(x, y) for x in (0, 2, 4) for y in (0, 2, 4)] + [(x, y) for x in (1, 3) for y in (1, 3)]
+
+
+class TestTransform:
+    """Resize the shorter side, then fixed square crops, normalised.
+
+    Args:
+        size: side of the crops of "center" and "ten", in pixels.
+        resize: length of the frame's shorter side before cropping, in pixels (skipped if the decoder did it).
+        crops: "center": one crop of `size`; "full": three of side `resize` along the longer side (left,
+            centre, right, or top, centre, bottom); "ten": four corners and the centre of `size`, then their
+            mirror images.
+    """
+
+    __test__ = False  # the name is for testing a model: pytest, leave it alone
+
+    def __init__(self, *, size: int, resize: int, crops: Literal["center", "full", "ten"] = "center"):
+        _check_size(size=size, resize=resize)
+        if crops not in ("center", "full", "ten"):
+            raise ValueError(
+                f"crops is {crops!r} but must be 'center', 'full' or 'ten': 'center' is one view"
+            )
+        if size > resize and crops != "full":
+            raise ValueError(
+                f"size is {size} but must be at most resize, {resize}: raise resize or lower size"
+            )
+        self.size, self.resize, self.crops = size, resize, crops
+
+    @property
+    def num_views(self) -> int:
+        """Number of views v of every clip."""
+        return len(self.flipped)
+
+    @property
+    def flipped(self) -> tuple[bool, ...]:
+        """For each view, whether it is a mirror image (its scores then belong to the mirrored classes)."""
+        return {"center": (False,), "full": (False,) * 3, "ten": (False,) * 5 + (True,) * 5}[self.crops]
+
+    def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> tuple[Views, bool]:
+        """All views (v, c, t, side, side); nothing is random, and the sample as a whole is never mirrored."""
+        frames = clip.frames
+        height, width = frames.shape[-2:]
+        if min(height, width) != self.resize:
+            ratio = self.resize / min(height, width)
+            height, width = max(self.resize, round(height * ratio)), max(self.resize, round(width * ratio))
+            frames = _resize(frames, (height, width))
+        side = self.resize if self.crops == "full" else self.size
+        free_x, free_y = width - side, height - side
+        places = {
+            "center": [(free_x // 2, free_y // 2)],
+            "full": [(0, 0), (free_x // 2, free_y // 2), (free_x, free_y)],
+            "ten": [(0, 0), (free_x, 0), (0, free_y), (free_x, free_y), (free_x // 2, free_y // 2)],
+        }[self.crops]
+        views = torch.stack(
+            [frames[..., y : y + side, x : x + side] for x, y in places]
+        )  # (v, c, t, side, side)
+        if self.crops == "ten":
+            views = torch.cat([views, views.flip(-1)])
+        return normalize(views), False
+
+
+def normalize(
+    frames: UInt8[Tensor, "*batch c t h w"] | Float[Tensor, "*batch c t h w"],
+) -> Float[Tensor, "*batch c t h w"]:
+    """RGB of 0 to 255 to what ImageNet models expect: (x / 255 - mean) / std, float32, contiguous."""
+    mean, std = _channels(IMAGENET_MEAN), _channels(IMAGENET_STD)
+    floats = torch.empty(frames.shape, dtype=torch.float32, device=frames.device).copy_(frames)
+    return floats.mul_((1 / (255 * std)).to(frames.device)).sub_((mean / std).to(frames.device))
+
+
+def denormalize(frames: Float[Tensor, "*batch c t h w"]) -> UInt8[Tensor, "*batch c t h w"]:
+    """The inverse of `normalize`, for pictures: RGB, 0 to 255, rounded."""
+    mean, std = _channels(IMAGENET_MEAN).to(frames.device), _channels(IMAGENET_STD).to(frames.device)
+    return ((frames.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def _channels(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values).view(-1, 1, 1, 1)  # (c, 1, 1, 1)
+
+
+def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    if frames.shape[-2:] == size:
+        return frames
+    images = tv.resize(frames.transpose(0, 1), list(size), antialias=True)  # uint8, (t, c, h, w)
+    return images.transpose(0, 1)  # (c, t, h, w)
+
+
+def _jitter(frames: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:
+    """Scale the three about black, the clip's mean grey and each pixel's grey; the same for all frames."""
+    floats = frames.float().mul_(brightness).clamp_(0, 255)  # (c, t, h, w)
+    floats = torch.lerp(_gray(floats).mean(), floats, contrast).clamp_(0, 255)
+    return torch.lerp(_gray(floats), floats, saturation).clamp_(0, 255)
+
+
+def _gray(frames: Tensor) -> Tensor:
+    red, green, blue = frames
+    return (0.299 * red + 0.587 * green + 0.114 * blue)[None]  # (1, t, h, w)
+
+
+def _check_size(**pixels: int) -> None:
+    for name, value in pixels.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value} pixels but must be at least 1: give for example 224")

@@ -1,0 +1,17 @@
+"""Evaluation: protocols as data, pure metrics, reports. A model is any callable from clips to logits."""
+
+from w3action.evaluate.metrics import Metrics, compute_metrics
+from w3action.evaluate.protocols import PROTOCOLS, Protocol
+from w3action.evaluate.run import UnreadableVideosError, evaluate_videos
+from w3action.evaluate.scoring import Scores, score_videos
+
+__all__ = [
+    "PROTOCOLS",
+    "Metrics",
+    "Protocol",
+    "Scores",
+    "UnreadableVideosError",
+    "compute_metrics",
+    "evaluate_videos",
+    "score_videos",
+]

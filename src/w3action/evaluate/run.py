@@ -1,0 +1,98 @@
+"""Evaluate a model on videos by a protocol."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from w3action.data import (
+    EpochBatchSampler,
+    FrameCache,
+    Video,
+    VideoDataset,
+    find_flip_pairs,
+    make_loader,
+)
+from w3action.evaluate.protocols import Protocol
+from w3action.evaluate.scoring import Model, Scores, score_videos
+
+
+class UnreadableVideosError(ValueError):
+    """Videos that could not be read, where every video counts."""
+
+
+def evaluate_videos(
+    model: Model,
+    videos: Sequence[Video],
+    *,
+    classes: Sequence[str],
+    protocol: Protocol,
+    num_frames: int,
+    size: int,
+    resize: int,
+    device: torch.device | str = "cpu",
+    batch_size: int = 16,
+    num_workers: int = 2,
+    skip_bad: bool = False,
+    cache: FrameCache | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    on_videos: Callable[[int], None] = lambda count: None,
+) -> Scores:
+    """Score videos, one row each.
+
+    Args:
+        model: maps `(n, 3, T, H, W)` to logits; in evaluation mode, on `device`.
+        videos: what to score; their labels are ids into `classes`.
+        classes: by name, in the order of the model's logits.
+        protocol: how views are made and fused.
+        num_frames: T.
+        size: side of the crop in pixels.
+        resize: shorter side in pixels before the crop.
+        device: where the model is.
+        batch_size: videos at once, divided by the views of each.
+        num_workers: processes that decode.
+        skip_bad: leave out videos that cannot be read; otherwise they are an error.
+        cache: decoded frames to use again.
+        rank: this process, of `world_size`, which share the videos.
+        world_size: number of processes.
+        on_videos: called with the number of videos of each batch.
+
+    Raises:
+        UnreadableVideosError: a video cannot be read and `skip_bad` is off.
+    """
+    transform = protocol.transform(size=size, resize=resize)
+    dataset = VideoDataset(
+        videos,
+        sample=lambda n, rng: protocol.sample(n, num_segments=num_frames),
+        transform=transform,
+        flip_map=None,
+        seed=0,
+        short_side=resize,
+        cache=cache,
+    )
+    sampler = EpochBatchSampler(
+        len(videos),
+        batch_size=max(1, batch_size // (protocol.num_clips * transform.num_views)),
+        seed=0,
+        epoch=0,
+        shuffle=False,
+        rank=rank,
+        world_size=world_size,
+        drop_last=False,
+    )
+    scores = score_videos(
+        model,
+        make_loader(dataset, sampler, num_workers=num_workers),
+        num_classes=len(classes),
+        flipped=transform.flipped,
+        flip_permutation=find_flip_pairs(classes).permutation,
+        fusion=protocol.fusion,
+        device=torch.device(device),
+        on_videos=on_videos,
+    )
+    if scores.bad and not skip_bad:
+        raise UnreadableVideosError(
+            f"{len(scores.bad)} of {len(videos)} videos cannot be read; first: {scores.bad[0].reason}; "
+            "mend it, or measure without such videos with --skip-bad"
+        )
+    return scores

@@ -1,0 +1,70 @@
+"""The frame-wise gates that CBAM and W3 share: which channels (equation 3) and which places (equation 5).
+
+Both return values *before* the sigmoid, and both look at one frame at a time: a gate at frame t never sees
+frame t + 1. CBAM applies the sigmoid and is done; W3 reasons over time first.
+
+Source: "Knowing What, Where and When to Look" (2020), sections 3.1 and 3.2; after CBAM (Woo et al., ECCV 2018).
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+MIN_HIDDEN = 4  # a narrow block (24 channels, reduction 16) would otherwise reason through one hidden number
+
+
+def open_gate_(layer: nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d, mask: float, *, num_summed: int = 1) -> None:
+    """Start the gate that `layer` feeds at the constant `mask`, in place.
+
+    With 0.5 the layer keeps PyTorch's own initialisation: the literal reading of the paper, where every block
+    of an ImageNet network starts with its residual branch at about a quarter (0.5 for M^c times 0.5 for M^s).
+    Any other value sets the weights to zero and the bias to the logit of `mask`, so that features pass
+    unharmed until the gate has learnt something. `num_summed` is how often the layer's output is added to
+    itself before the sigmoid (the average- and max-pooled paths share one MLP).
+    """
+    if not 0.0 < mask < 1.0:
+        raise ValueError(f"initial_mask is {mask}; it must lie between 0 and 1 (0.5 keeps PyTorch's initial weights)")
+    if mask == 0.5:
+        return
+    nn.init.zeros_(layer.weight)
+    assert layer.bias is not None
+    nn.init.constant_(layer.bias, math.log(mask / (1 - mask)) / num_summed)
+
+
+class ChannelGate(nn.Module):
+    """What: pool each frame over space, pass both descriptors through one MLP, add (equation 3 before sigmoid)."""
+
+    def __init__(self, channels: int, *, reduction: int = 16):
+        super().__init__()
+        hidden = max(channels // reduction, MIN_HIDDEN)
+        self.reduce = nn.Linear(channels, hidden)
+        self.expand = nn.Linear(hidden, channels)
+
+    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t"]:
+        """Map features to one number per channel and frame."""
+        average = x.mean(dim=(3, 4)).transpose(1, 2)  # (B, T, C)
+        maximum = x.amax(dim=(3, 4)).transpose(1, 2)  # (B, T, C)
+        # The second layer is linear, so the two paths are added before it: half its work, the same sum.
+        hidden = self.reduce(average).relu() + self.reduce(maximum).relu()  # (B, T, C/r)
+        expanded = nn.functional.linear(hidden, self.expand.weight) + 2 * self.expand.bias
+        return expanded.transpose(1, 2)  # (B, C, T)
+
+
+class SpatialGate(nn.Module):
+    """Where: pool each frame over channels, convolve the two maps with a 7x7 kernel (equation 5 before sigmoid).
+
+    `norm` puts a batch norm behind the convolution, as CBAM's public code does.
+    """
+
+    def __init__(self, *, kernel_size: int = 7, norm: bool = False):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=not norm)
+        self.norm = nn.BatchNorm2d(1, momentum=0.01) if norm else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t h w"]:
+        """Map features to one number per frame and place."""
+        b, _, t, h, w = x.shape
+        pooled = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=2)  # (B, T, 2, H, W)
+        return self.norm(self.conv(pooled.flatten(0, 1))).view(b, t, h, w)

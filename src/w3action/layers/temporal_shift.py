@@ -1,0 +1,41 @@
+"""Temporal shift: an eighth of the channels comes from the next frame, an eighth from the previous one.
+
+    out[t, :f] = x[t + 1, :f]    out[t, f:2f] = x[t - 1, f:2f]    out[t, 2f:] = x[t, 2f:]    f = C // 8
+
+Zeros beyond the ends. (B, C, T, H, W) in and out; no parameters, no multiply-adds. A single frame gets zeros in
+its shifted channels.
+
+Source: "TSM: Temporal Shift Module for Efficient Video Understanding" (Lin et al., ICCV 2019), section 3; the
+bidirectional, in-place-of-residual form ("blockres" in its public code).
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def temporal_shift(x: Float[Tensor, "b c t h w"], *, fold_div: int = 8) -> Float[Tensor, "b c t h w"]:
+    """Shift the first C // fold_div channels back by a frame, the next C // fold_div forward by a frame."""
+    fold = x.shape[1] // fold_div
+    # Networks keep frames outermost in memory, so the pieces are joined in that order: no second copy.
+    frames = x.transpose(1, 2)  # (B, T, C, H, W)
+    zeros = torch.zeros_like(frames[:, :1, :fold])
+    from_next = torch.cat([frames[:, 1:, :fold], zeros], dim=1)
+    from_previous = torch.cat([zeros, frames[:, :-1, fold : 2 * fold]], dim=1)
+    return torch.cat([from_next, from_previous, frames[:, :, 2 * fold :]], dim=2).transpose(1, 2)
+
+
+class TemporalShift(nn.Module):
+    """`temporal_shift` as a layer, to stand before the first convolution of a residual branch."""
+
+    def __init__(self, *, fold_div: int = 8):
+        super().__init__()
+        self.fold_div = fold_div
+
+    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
+        """Shift; see `temporal_shift`."""
+        return temporal_shift(x, fold_div=self.fold_div)
+
+    def extra_repr(self) -> str:
+        """Show the share of shifted channels in the network's printout."""
+        return f"fold_div={self.fold_div}"

@@ -1,0 +1,164 @@
+"""What-Where-When video attention: two cheap masks, each reasoned over time.
+
+    F^c = M^c * F,     M^c = sigmoid(two 1D convolutions over T of the frame-wise channel gates)    (B, C, T)
+    F^s = M^s * F^c,   M^s = sigmoid(two 3x3x3 convolutions of the frame-wise spatial gates)        (B, T, H, W)
+
+(B, C, T, H, W) in and out. The cost is that of reading the features a few times: about 0.1 GFLOPs on a
+ResNet-50 of 8 frames, against 28 for non-local attention.
+
+Source: "Knowing What, Where and When to Look: Efficient Video Action Modeling with Attention"
+(Pérez-Rúa et al., 2020), section 3, equations 1 to 6. What its text leaves open is an argument here, and
+docs/decisions/w3-readings.md says why each default is what it is.
+"""
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from w3action.layers.gates import MIN_HIDDEN, ChannelGate, SpatialGate, open_gate_
+from w3action.layers.masks import Attended, Masks
+
+TemporalConv = Literal["depthwise", "bottleneck", "full"]
+
+
+class ChannelTemporalAttention(nn.Module):
+    """What and when: M^c of equations 3 and 4; without `temporal`, the frame-wise mask of equation 3 alone."""
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        temporal: bool = True,
+        reduction: int = 16,
+        temporal_conv: TemporalConv = "depthwise",
+        initial_mask: float = 0.9,
+    ):
+        super().__init__()
+        self.frame = ChannelGate(channels, reduction=reduction)
+        self.video = temporal_network_1d(channels, temporal_conv, reduction=reduction) if temporal else None
+        if self.video is None:
+            open_gate_(self.frame.expand, initial_mask, num_summed=2)
+        else:
+            open_gate_(self.video[-1], initial_mask)
+
+    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t"]:
+        """Return M^c, each number in (0, 1)."""
+        mask = self.frame(x).sigmoid()  # (B, C, T), equation 3
+        return mask if self.video is None else self.video(mask).sigmoid()  # equation 4
+
+
+class SpatioTemporalAttention(nn.Module):
+    """Where and when: M^s of equations 5 and 6; without `temporal`, the frame-wise mask of equation 5 alone."""
+
+    def __init__(
+        self, *, temporal: bool = True, kernel_size: int = 7, norm: bool = False, initial_mask: float = 0.9
+    ):
+        super().__init__()
+        self.frame = SpatialGate(kernel_size=kernel_size, norm=norm)
+        self.video = temporal_network_3d() if temporal else None
+        if self.video is not None:
+            open_gate_(self.video[-1], initial_mask)
+        elif not norm:  # behind a batch norm a bias would be lost: CBAM starts at its own 0.5
+            open_gate_(self.frame.conv, initial_mask)
+
+    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t h w"]:
+        """Return M^s, each number in (0, 1)."""
+        mask = self.frame(x).sigmoid()  # (B, T, H, W), equation 5
+        return mask if self.video is None else self.video(mask[:, None])[:, 0].sigmoid()  # equation 6
+
+
+class W3(nn.Module):
+    """The whole module, its facets switchable: Tables 5 to 7 are settings of it.
+
+    Args:
+        channels: C of the features it attends to.
+        channel: the what facet (M^c).
+        spatial: the where facet (M^s).
+        temporal: the when facet; False leaves both masks frame-wise, which is CBAM without its batch norm.
+        reduction: r of the channel MLP.
+        temporal_conv: how channels are reasoned over time: each alone, as the text says ("depthwise"), all
+            together ("full"), or all together through C/r channels ("bottleneck").
+        spatial_norm: a batch norm behind the 7x7 convolution.
+        initial_mask: the value at which both masks start; 0.5 keeps PyTorch's initial weights.
+
+    Raises:
+        ValueError: neither `channel` nor `spatial` is on, or `initial_mask` is not inside (0, 1).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        channel: bool = True,
+        spatial: bool = True,
+        temporal: bool = True,
+        reduction: int = 16,
+        temporal_conv: TemporalConv = "depthwise",
+        spatial_norm: bool = False,
+        initial_mask: float = 0.9,
+    ):
+        super().__init__()
+        if not (channel or spatial):
+            raise ValueError("W3 with channel=False and spatial=False attends to nothing; switch one of them on")
+        self.what = (
+            ChannelTemporalAttention(
+                channels,
+                temporal=temporal,
+                reduction=reduction,
+                temporal_conv=temporal_conv,
+                initial_mask=initial_mask,
+            )
+            if channel
+            else None
+        )
+        self.where = (
+            SpatioTemporalAttention(temporal=temporal, norm=spatial_norm, initial_mask=initial_mask)
+            if spatial
+            else None
+        )
+
+    def forward(self, x: Float[Tensor, "b c t h w"]) -> Attended:
+        """Attend to channels, then to places (equation 2)."""
+        channel_mask = spatial_mask = None
+        if self.what is not None:
+            channel_mask = self.what(x)
+            x = x * channel_mask[:, :, :, None, None]
+        if self.where is not None:
+            spatial_mask = self.where(x)
+            x = x * spatial_mask[:, None]
+        return Attended(x, Masks(channel_mask, spatial_mask))
+
+
+def temporal_network_1d(channels: int, kind: TemporalConv, *, reduction: int) -> nn.Sequential:
+    """Build the two 1D convolutions over T of equation 4 (kernel 3, ReLU between)."""
+    hidden = {"depthwise": channels, "full": channels, "bottleneck": max(channels // reduction, MIN_HIDDEN)}
+    if kind not in hidden:
+        raise ValueError(f"temporal_conv is {kind!r}; choose one of {', '.join(hidden)}")
+    groups = channels if kind == "depthwise" else 1
+    first = nn.Conv1d(channels, hidden[kind], 3, padding=1, groups=groups)
+    second = nn.Conv1d(hidden[kind], channels, 3, padding=1, groups=groups)
+    if kind == "depthwise":
+        _start_alive_(first)
+    return nn.Sequential(first, nn.ReLU(), second)
+
+
+def temporal_network_3d() -> nn.Sequential:
+    """Build the two 3x3x3 convolutions of equation 6 (one channel each, ReLU between)."""
+    first = nn.Conv3d(1, 1, 3, padding=1)
+    _start_alive_(first)
+    return nn.Sequential(first, nn.ReLU(), nn.Conv3d(1, 1, 3, padding=1))
+
+
+def _start_alive_(conv: nn.Conv1d | nn.Conv3d) -> None:
+    """Start a one-channel-wide convolution near the identity, in place.
+
+    Its input is a sigmoid's output, positive everywhere, and its output meets a ReLU with no other channel
+    beside it: under PyTorch's initialisation about half of such networks would be zero for every input, with no
+    gradient to recover by. Near the identity every one of them is alive.
+    """
+    nn.init.normal_(conv.weight, std=0.02)
+    centre = tuple(size // 2 for size in conv.kernel_size)
+    conv.weight.data[(slice(None), slice(None), *centre)] += 1.0
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)

@@ -1,0 +1,173 @@
+"""Measure a finished run: checkpoint + videos + protocol -> numbers, a picture, and all that is needed to repeat it."""
+
+import importlib.metadata
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from w3action.data import FrameCache, read_manifest
+from w3action.evaluate import Metrics, compute_metrics, evaluate_videos
+from w3action.evaluate.protocols import look_up
+from w3action.evaluate.report import draw_confusion
+from w3action.models import Cost, count_cost, load_checkpoint
+from w3action.models.checkpoint import WEIGHTS_FILE, write_atomically
+from w3action.train.folder import RUN_FILE
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A run's figures by one protocol."""
+
+    metrics: Metrics
+    classes: tuple[str, ...]
+    cost: Cost  # of one view
+    num_views: int
+    clips_per_second: float  # views scored a second, decoding included
+    num_skipped: int
+    report: Path  # JSON
+    picture: Path  # the confusion matrix
+
+
+def measure(
+    run: Path,
+    *,
+    data: Path,
+    protocol: str = "center",
+    split: str | None = None,
+    out: Path | None = None,
+    weights: str = WEIGHTS_FILE,
+    skip_bad: bool = False,
+    batch_size: int = 16,
+    num_workers: int = 2,
+    device: str | None = None,
+    cache: FrameCache | None = None,
+    on_start: Callable[[int], None] = lambda count: None,
+    on_videos: Callable[[int], None] = lambda count: None,
+) -> Measurement:
+    """Evaluate a run on videos and write `eval_<protocol>.json` and `confusion_<protocol>.png`.
+
+    Args:
+        run: the folder of a finished run.
+        data: a folder or a manifest; its labels are matched to the network's classes by name.
+        protocol: one of `PROTOCOLS`.
+        split: the rows of the manifest to use; None takes all.
+        out: where the files go; None is the run's folder.
+        weights: the weights file of the run.
+        skip_bad: leave out videos that cannot be read, and say how many; otherwise they are an error.
+        batch_size: views at once.
+        num_workers: processes that decode.
+        device: where to compute; None takes a GPU if there is one.
+        cache: decoded frames to use again.
+        on_start: called with the number of videos.
+        on_videos: called with the number of videos of each batch.
+
+    Raises:
+        ValueError: an unknown protocol, no checkpoint, unreadable videos or manifest; see the errors' own classes.
+    """
+    chosen = look_up(protocol)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    checkpoint = load_checkpoint(run, device=device, weights=weights)
+    settings = _settings_of(run)
+    manifest = read_manifest(data, split=split, classes=checkpoint.classes, label_column=_label_column(settings))
+    clip = checkpoint.clip_format
+    on_start(len(manifest.videos))
+    started = time.perf_counter()
+    scores = evaluate_videos(
+        checkpoint.model,
+        manifest.videos,
+        classes=checkpoint.classes,
+        protocol=chosen,
+        num_frames=clip.num_frames,
+        size=clip.size,
+        resize=clip.resize,
+        device=device,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        skip_bad=skip_bad,
+        cache=cache,
+        on_videos=on_videos,
+    )
+    seconds = time.perf_counter() - started
+    metrics = compute_metrics(scores.scores, scores.labels)
+    num_views = chosen.num_clips * chosen.transform(size=clip.size, resize=clip.resize).num_views
+    view_size = chosen.view_size(size=clip.size, resize=clip.resize)
+    cost = count_cost(checkpoint.model, num_frames=clip.num_frames, size=view_size)
+
+    out = out or run
+    report, picture = out / f"eval_{protocol}.json", out / f"confusion_{protocol}.png"
+    measurement = Measurement(
+        metrics,
+        checkpoint.classes,
+        cost,
+        num_views,
+        clips_per_second=metrics.num_videos * num_views / seconds,
+        num_skipped=len(scores.bad),
+        report=report,
+        picture=picture,
+    )
+    about = {
+        "run": str(run),
+        "data": str(data),
+        "split": split,
+        "weights": checkpoint.path.name,
+        "weights_sha256": checkpoint.sha256,
+        "version": importlib.metadata.version("w3action"),
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "device": device,
+        "settings": settings,
+    }
+    write_atomically(report, (json.dumps(_as_json(measurement, protocol, about), indent=2) + "\n").encode())
+    draw_confusion(metrics, checkpoint.classes, picture, title=f"{run.name}: {metrics.top1:.1f} % top-1, {protocol}")
+    return measurement
+
+
+def _as_json(measured: Measurement, protocol: str, about: dict[str, Any]) -> dict[str, Any]:
+    metrics = measured.metrics
+    return {
+        "protocol": protocol,
+        "num_videos": metrics.num_videos,
+        "num_skipped": measured.num_skipped,
+        "top1": metrics.top1,
+        "top5": metrics.top5,
+        "mean_class_accuracy": metrics.mean_class_accuracy,
+        "gflops_per_view": measured.cost.gflops,
+        "num_views": measured.num_views,
+        "gflops": measured.cost.gflops * measured.num_views,
+        "params": measured.cost.params,
+        "clips_per_second": measured.clips_per_second,
+        "per_class": dict(zip(measured.classes, metrics.per_class, strict=True)),
+        "confusion": metrics.confusion.tolist(),
+        **about,
+    }
+
+
+def _settings_of(run: Path) -> dict[str, Any] | None:
+    path = (run if run.is_dir() else run.parent) / RUN_FILE
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _label_column(settings: dict[str, Any] | None) -> str:
+    return settings["config"]["data"]["label_column"] if settings else "label"
+
+
+def _commit() -> str | None:
+    """Return the commit of the source that runs, or None if it is no checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

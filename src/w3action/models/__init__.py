@@ -1,0 +1,23 @@
+"""Networks: clip -> logits, composed of a backbone, a temporal operation, an attention and a head."""
+
+from w3action.models.action_model import ActionModel, Features
+from w3action.models.attention import ATTENTIONS
+from w3action.models.checkpoint import Checkpoint, ClipFormat, load_checkpoint
+from w3action.models.create import NETWORKS, create_model, list_models
+from w3action.models.flops import Cost, count_cost
+from w3action.models.weights import WeightsError
+
+__all__ = [
+    "ATTENTIONS",
+    "NETWORKS",
+    "ActionModel",
+    "Checkpoint",
+    "ClipFormat",
+    "Cost",
+    "Features",
+    "WeightsError",
+    "count_cost",
+    "create_model",
+    "list_models",
+    "load_checkpoint",
+]

@@ -1,0 +1,130 @@
+"""Our own checkpoints: `model.safetensors` with the weights, `model.json` with everything needed to use them.
+
+The JSON says how to build the network, its classes by name, and the clips it was trained on (frames, size). No
+pickle, nothing guessed from a file's name.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from w3action.models.action_model import ActionModel
+from w3action.models.create import create_model
+from w3action.models.weights import WeightsError, check_fit, read_state_dict
+
+WEIGHTS_FILE = "model.safetensors"
+BEST_WEIGHTS_FILE = "best.safetensors"
+DESCRIPTION_FILE = "model.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ClipFormat:
+    """The clips a network was trained on."""
+
+    num_frames: int
+    size: int  # pixels, the side of the square crop
+    resize: int  # pixels, the shorter side before the crop
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network ready to use."""
+
+    model: ActionModel  # in evaluation mode
+    classes: tuple[str, ...]
+    clip_format: ClipFormat
+    path: Path
+    sha256: str  # of the weights file
+
+
+def save_description(folder: Path, model: ActionModel, *, classes: Sequence[str], clip_format: ClipFormat) -> None:
+    """Write `model.json`: all of a checkpoint but its weights."""
+    description = {
+        "format": FORMAT,
+        "model": model.arguments,
+        "classes": list(classes),
+        "clip": asdict(clip_format),
+    }
+    write_atomically(folder / DESCRIPTION_FILE, (json.dumps(description, indent=2) + "\n").encode())
+
+
+def save_weights(path: Path, model: ActionModel) -> None:
+    """Write the weights alone, whole or not at all."""
+    write_atomically(path, safetensors.torch.save(model.state_dict()))
+
+
+def load_checkpoint(
+    path: str | Path, *, device: str | torch.device = "cpu", weights: str = WEIGHTS_FILE
+) -> Checkpoint:
+    """Load a run's network.
+
+    Args:
+        path: a run's folder, or a weights file inside one.
+        device: where the network goes.
+        weights: which file of the folder: `model.safetensors` (the last epoch) or `best.safetensors`.
+
+    Raises:
+        WeightsError: no checkpoint there, or one that does not fit its description.
+    """
+    path = Path(path)
+    folder, weights_path = (path, path / weights) if path.is_dir() else (path.parent, path)
+    description_path = folder / DESCRIPTION_FILE
+    for needed in (description_path, weights_path):
+        if not needed.is_file():
+            raise WeightsError(f"{path}: no checkpoint here ({needed.name} is missing); give the folder of a finished run")
+    description = _read_description(description_path)
+    arguments = dict(description["model"])
+    model = create_model(arguments.pop("name"), **arguments)
+    state = read_state_dict(weights_path)
+    check_fit(state, model.state_dict(), origin=str(weights_path), target=f"the network of {description_path.name}")
+    model.load_state_dict(state)
+    digest = hashlib.sha256(weights_path.read_bytes()).hexdigest()
+    return Checkpoint(
+        model.to(device).eval(),
+        tuple(description["classes"]),
+        ClipFormat(**description["clip"]),
+        weights_path,
+        digest,
+    )
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(path.read_text())
+        found = description["format"]
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path}: not a checkpoint's description ({error!r})") from error
+    if found != FORMAT:
+        raise WeightsError(f"{path}: format {found} was written by another version; this one reads format {FORMAT}")
+    return description
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: what stood there before stays until the new content is on the disk.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; the old file is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(
+            error.errno,
+            f"{error.strerror}; the last complete version is untouched, make room and go on with --resume",
+            str(path),
+        ) from error

@@ -1,0 +1,142 @@
+"""`create_model`: a row of the paper's tables as a sentence, backbone x temporal operation x attention x head."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torchvision.models import (
+    MobileNet_V2_Weights,
+    ResNet18_Weights,
+    ResNet34_Weights,
+    ResNet50_Weights,
+    ResNet101_Weights,
+    WeightsEnum,
+)
+
+from w3action.layers import AttentionGuidedRefinement
+from w3action.models.action_model import ActionModel, RefineFrom
+from w3action.models.attention import ATTENTIONS
+from w3action.models.heads import AverageHead
+from w3action.models.mobilenet_v2 import mobilenet_v2
+from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101, small
+from w3action.models.slots import Fillers, Place
+from w3action.models.temporal import TEMPORAL_OPERATIONS
+from w3action.models.weights import load_backbone
+
+
+@dataclass(frozen=True)
+class Network:
+    """A backbone and its temporal operation."""
+
+    backbone: Callable[[Fillers], nn.Module]
+    temporal: str
+    imagenet: WeightsEnum | None
+    input_size: int = 224  # pixels
+
+
+NETWORKS = {
+    "tsn_small": Network(small, "none", None, input_size=64),
+    "tsm_small": Network(small, "shift", None, input_size=64),
+    "tsn_mobilenetv2": Network(mobilenet_v2, "none", MobileNet_V2_Weights.IMAGENET1K_V1),
+    "tsm_mobilenetv2": Network(mobilenet_v2, "shift", MobileNet_V2_Weights.IMAGENET1K_V1),
+    "tsn_resnet18": Network(resnet18, "none", ResNet18_Weights.IMAGENET1K_V1),
+    "tsm_resnet18": Network(resnet18, "shift", ResNet18_Weights.IMAGENET1K_V1),
+    "tsn_resnet34": Network(resnet34, "none", ResNet34_Weights.IMAGENET1K_V1),
+    "tsm_resnet34": Network(resnet34, "shift", ResNet34_Weights.IMAGENET1K_V1),
+    "tsn_resnet50": Network(resnet50, "none", ResNet50_Weights.IMAGENET1K_V1),
+    "tsm_resnet50": Network(resnet50, "shift", ResNet50_Weights.IMAGENET1K_V1),
+    "tsn_resnet101": Network(resnet101, "none", ResNet101_Weights.IMAGENET1K_V1),
+    "tsm_resnet101": Network(resnet101, "shift", ResNet101_Weights.IMAGENET1K_V1),
+}
+
+
+def list_models() -> list[str]:
+    """Return the names that `create_model` takes."""
+    return list(NETWORKS)
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int,
+    attention: str | None = None,
+    attention_options: dict[str, Any] | None = None,
+    place: Place | None = None,
+    refine: bool | None = None,
+    refine_from: RefineFrom = "last",
+    dropout: float = 0.5,
+    pretrained: str | Path | None = None,
+) -> ActionModel:
+    """Build a network; any network takes any attention.
+
+    Args:
+        name: one of `list_models()`.
+        num_classes: K of the logits `(B, K)`.
+        attention: one of `ATTENTIONS`, or None.
+        attention_options: keyword arguments of the attention layer, e.g. `{"temporal": False}` for W3.
+        place: where the attention stands, "residual" or "output"; None takes the attention's own place.
+        refine: attention-guided feature refinement (section 3.4); None means where the attention asks for it.
+        refine_from: AFR from the "last" mask of each stage (the paper) or from "every" one.
+        dropout: before the classifier.
+        pretrained: "imagenet" (torchvision's weights, downloaded), or a local file of backbone weights.
+
+    Raises:
+        ValueError: an unknown name, options the attention does not take, or refinement without spatial masks.
+        WeightsError: weights that do not fit; it lists missing, unexpected and mis-shaped keys.
+    """
+    network = _look_up(NETWORKS, name, "model")
+    chosen = None if attention is None else _look_up(ATTENTIONS, attention, "attention")
+    options = attention_options or {}
+    if chosen is None and options:
+        raise ValueError(f"attention_options {options} are given but attention is None; name one of {', '.join(ATTENTIONS)}")
+    if num_classes < 1:
+        raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 1")
+
+    temporal = TEMPORAL_OPERATIONS[network.temporal]()
+    if chosen is None:
+        fillers = Fillers(temporal)
+    else:
+        fillers = Fillers(temporal, chosen.builder(options), place or chosen.place)
+    try:
+        backbone = network.backbone(fillers)
+    except TypeError as error:
+        raise ValueError(f"attention {attention!r} does not take the options {options}: {error}") from error
+
+    has_spatial_masks = chosen is not None and chosen.guides and options.get("spatial", True)
+    if refine is None:
+        refine = has_spatial_masks and chosen.refines
+    refinement = None
+    if refine:
+        if not has_spatial_masks:
+            raise ValueError(f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}")
+        counts = chosen.count_masks(backbone.num_blocks_by_stage)
+        num_masks = sum(counts) if refine_from == "every" else sum(count > 0 for count in counts)
+        refinement = AttentionGuidedRefinement(num_masks, backbone.num_features)
+    arguments = {
+        "name": name,
+        "num_classes": num_classes,
+        "attention": attention,
+        "attention_options": options,
+        "place": place,
+        "refine": refine,
+        "refine_from": refine_from,
+        "dropout": dropout,
+    }
+    model = ActionModel(
+        backbone,
+        AverageHead(backbone.num_features, num_classes, dropout=dropout),
+        refine=refinement,
+        refine_from=refine_from,
+        arguments=arguments,
+    )
+    if pretrained is not None:
+        load_backbone(backbone, network.imagenet if str(pretrained) == "imagenet" else Path(pretrained), name=name)
+    return model
+
+
+def _look_up(registry: dict[str, Any], name: str, what: str) -> Any:
+    if name not in registry:
+        raise ValueError(f"unknown {what} {name!r}; choose one of {', '.join(registry)}")
+    return registry[name]

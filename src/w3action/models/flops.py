@@ -1,0 +1,31 @@
+"""Multiply-adds and parameters of a network, counted by PyTorch, without computing anything."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one clip costs."""
+
+    gflops: float  # 1e9 multiply-adds of convolutions and matrix products, as the field writes "GFLOPs"
+    params: int
+
+
+def count_cost(model: nn.Module, *, num_frames: int, size: int) -> Cost:
+    """Count what one `(1, 3, num_frames, size, size)` clip costs.
+
+    The model may live on the meta device (`with torch.device("meta"): create_model(...)`), where building and
+    counting a ResNet-101 takes well under a second; any other model is counted where it stands.
+    """
+    device = next(model.parameters()).device
+    clip = torch.empty(1, 3, num_frames, size, size, device=device)
+    was_training = model.training
+    model.eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(clip)
+    model.train(was_training)
+    return Cost(counter.get_total_flops() / 2 / 1e9, sum(p.numel() for p in model.parameters()))

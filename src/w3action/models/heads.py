@@ -1,0 +1,24 @@
+"""Heads: features of the last stage -> class scores of every frame, and of the video."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class AverageHead(nn.Module):
+    """Average over space, classify each frame, average the frames' logits: TSN's and TSM's consensus."""
+
+    def __init__(self, in_channels: int, num_classes: int, *, dropout: float = 0.5):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(in_channels, num_classes)
+        nn.init.normal_(self.fc.weight, std=0.001)
+        nn.init.zeros_(self.fc.bias)
+
+    def frame_logits(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t k"]:
+        """Score every frame."""
+        pooled = features.mean(dim=(3, 4)).transpose(1, 2)  # (B, T, C)
+        return self.fc(self.dropout(pooled))
+
+    def forward(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
+        """Score the video: the mean of its frames' logits."""
+        return self.frame_logits(features).mean(dim=1)

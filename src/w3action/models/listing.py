@@ -1,0 +1,47 @@
+"""The networks with what they cost, for `w3 list` and `w3 bench flops`."""
+
+from dataclasses import dataclass
+
+import torch
+
+from w3action.models.create import NETWORKS, create_model
+from w3action.models.flops import count_cost
+
+
+@dataclass(frozen=True)
+class Described:
+    """A network and the cost of one clip."""
+
+    name: str
+    attention: str | None
+    num_frames: int
+    size: int  # pixels
+    num_classes: int
+    gflops: float  # multiply-adds / 1e9
+    params: int
+    imagenet: bool
+
+
+def describe_model(
+    name: str, *, attention: str | None = None, num_frames: int = 8, size: int | None = None, num_classes: int = 174
+) -> Described:
+    """Count one network, without computing anything.
+
+    Raises:
+        ValueError: an unknown name, or a clip without frames or pixels.
+    """
+    if num_frames < 1 or (size is not None and size < 1):
+        raise ValueError(f"a clip of {num_frames} frames of {size} pixels is empty; give at least 1 of each")
+    with torch.device("meta"):
+        model = create_model(name, num_classes=num_classes, attention=attention)
+    network = NETWORKS[name]
+    size = size or network.input_size
+    cost = count_cost(model, num_frames=num_frames, size=size)
+    return Described(
+        name, attention, num_frames, size, num_classes, cost.gflops, cost.params, network.imagenet is not None
+    )
+
+
+def describe_models() -> list[Described]:
+    """Count every network, without attention, at 8 frames."""
+    return [describe_model(name) for name in NETWORKS]

@@ -1,0 +1,82 @@
+"""The places in a backbone where a temporal operation and an attention can stand.
+
+A backbone works on frames folded into the batch, `(B*T, C, H, W)`; layers work on clips, `(B, C, T, H, W)`. The
+two views share memory, and only this file turns one into the other.
+
+At every residual block a backbone opens one `Slots`: `temporal` before the first convolution, `attention` on the
+residual branch before the addition ("residual", CBAM's place) or behind the block ("output", non-local's place).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from w3action.layers import Masks
+
+Place = Literal["residual", "output"]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where in a backbone a residual block stands; stages and blocks count from 0."""
+
+    stage: int
+    block: int
+    num_blocks_by_stage: tuple[int, ...]
+
+
+TemporalBuilder = Callable[[Position], nn.Module | None]
+AttentionBuilder = Callable[[Position, int], nn.Module | None]  # position, channels
+
+
+def nothing(*_: object) -> None:
+    """Fill no slot."""
+
+
+@dataclass(frozen=True)
+class Fillers:
+    """What a backbone puts into its slots; each builder returns None to leave one empty."""
+
+    temporal: TemporalBuilder = nothing
+    attention: AttentionBuilder = nothing
+    place: Place = "residual"
+
+    def at(self, position: Position, *, out_channels: int) -> "Slots":
+        """Build the slots of the residual block at `position`."""
+        return Slots(self.temporal(position), self.attention(position, out_channels), self.place)
+
+
+class Slots(nn.Module):
+    """The filled slots of one residual block. T comes from the call, never from the constructor."""
+
+    def __init__(self, temporal: nn.Module | None, attention: nn.Module | None, place: Place):
+        super().__init__()
+        self.temporal = temporal
+        self.attention = attention
+        self.place = place
+
+    def before(self, x: Float[Tensor, "bt c h w"], num_frames: int) -> Float[Tensor, "bt c h w"]:
+        """Apply the temporal operation to the input of the residual branch."""
+        return x if self.temporal is None else fold(self.temporal(unfold(x, num_frames)))
+
+    def attend(
+        self, x: Float[Tensor, "bt c h w"], num_frames: int, place: Place
+    ) -> tuple[Float[Tensor, "bt c h w"], Masks | None]:
+        """Apply the attention if it stands at `place`."""
+        if self.attention is None or self.place != place:
+            return x, None
+        attended, masks = self.attention(unfold(x, num_frames))
+        return fold(attended), masks
+
+
+def fold(clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:
+    """Fold frames into the batch; a view where frames stand outermost in memory."""
+    return clips.transpose(1, 2).flatten(0, 1)
+
+
+def unfold(frames: Float[Tensor, "bt c h w"], num_frames: int) -> Float[Tensor, "b c t h w"]:
+    """Take frames out of the batch; always a view."""
+    return frames.unflatten(0, (-1, num_frames)).transpose(1, 2)

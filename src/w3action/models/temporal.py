@@ -1,0 +1,27 @@
+"""Temporal operations by name: what a backbone does between frames, and at which residual blocks it does it."""
+
+from torch import nn
+
+from w3action.layers import TemporalShift
+from w3action.models.slots import Position, TemporalBuilder, nothing
+
+
+def none() -> TemporalBuilder:
+    """Frames never meet before the head: TSN."""
+    return nothing
+
+
+def shift(*, fold_div: int = 8) -> TemporalBuilder:
+    """Temporal shift before every residual branch: TSM.
+
+    In networks whose third stage has 23 blocks or more (ResNet-101) every second block shifts, as in the public TSM.
+    """
+
+    def at(position: Position) -> nn.Module | None:
+        every = 2 if position.num_blocks_by_stage[2] >= 23 else 1
+        return TemporalShift(fold_div=fold_div) if position.block % every == 0 else None
+
+    return at
+
+
+TEMPORAL_OPERATIONS = {"none": none, "shift": shift}

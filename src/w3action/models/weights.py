@@ -1,0 +1,114 @@
+"""Weights from elsewhere into a backbone: torchvision's ImageNet weights, or a local file. Strict, and never a pickle.
+
+Foreign files are opened with `weights_only=True` alone. Every missing, unexpected and mis-shaped key is reported;
+nothing is passed over in silence except what a backbone has no place for: the ImageNet classifier.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum
+
+MOST_KEYS_SHOWN = 6
+CLASSIFIERS = ("fc.", "classifier.")
+
+
+class WeightsError(ValueError):
+    """A weights file that cannot be read or does not fit."""
+
+
+def load_backbone(backbone: nn.Module, source: WeightsEnum | Path | None, *, name: str) -> None:
+    """Load backbone weights, in place; layers in slots (attention) keep their own start.
+
+    Args:
+        backbone: the network without its head.
+        source: torchvision's weights, which are downloaded and checked by their hash, or a local file of
+            torchvision's layout or of the published MobileNetV2's (`features.1.conv.0.weight`).
+        name: the model's name, for messages.
+
+    Raises:
+        WeightsError: the file cannot be read or does not fit; the message lists the keys.
+    """
+    if source is None:
+        raise WeightsError(f"{name} has no ImageNet weights; leave pretrained out or give a file")
+    if isinstance(source, Path):
+        state, origin = read_state_dict(source), str(source)
+    else:
+        state, origin = source.get_state_dict(progress=True, check_hash=True), str(source)
+    state = {key: value for key, value in state.items() if not key.startswith(CLASSIFIERS)}
+    state = {torchvision_key(key, state): value for key, value in state.items()}
+    expected = {key: value for key, value in backbone.state_dict().items() if ".slots." not in key}
+    check_fit(state, expected, origin=origin, target=f"the backbone of {name}")
+    backbone.load_state_dict(state, strict=False)  # its keys were just compared; slots are missing by design
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a .safetensors, .pt or .pth file, without a `state_dict` or `module.` around them.
+
+    Raises:
+        WeightsError: there is no such file, it holds code, or it holds something other than named tensors.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    try:
+        if path.suffix == ".safetensors":
+            loaded = safetensors.torch.load_file(path)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: holds Python objects that could run code and is not opened; save its state dict alone"
+        ) from error
+    except (RuntimeError, EOFError, safetensors.SafetensorError) as error:
+        raise WeightsError(f"{path}: not a weights file ({str(error).splitlines()[0]})") from error
+    for wrapper in ("state_dict", "model_state", "model"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
+            loaded = loaded[wrapper]
+    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise WeightsError(f"{path}: holds no state dict of named tensors")
+    return {str(key).removeprefix("module."): value for key, value in loaded.items()}
+
+
+def torchvision_key(key: str, state: Mapping[str, Tensor]) -> str:
+    """Return torchvision's name for a key of the published MobileNetV2; any other key stays as it is.
+
+    There each block is one flat Sequential; torchvision nests convolution, norm and activation:
+    `features.N.conv.{0,1,3,4,6,7}` -> `{0.0,0.1,1.0,1.1,2,3}`, in the first block `{0,1,3,4}` -> `{0.0,0.1,1,2}`.
+    """
+    flat = "features.1.conv.0.weight" in state
+    parts = key.split(".")
+    if not flat or parts[0] != "features" or parts[2] != "conv":
+        return key
+    nested = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
+    if parts[1] == "1":
+        nested |= {"3": "1", "4": "2"}
+    return ".".join([*parts[:3], nested.get(parts[3], parts[3]), *parts[4:]])
+
+
+def check_fit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, origin: str, target: str) -> None:
+    """Compare two state dicts key by key and shape by shape.
+
+    `num_batches_tracked` may be missing: files from before PyTorch 0.4.1 have none, and no output depends on it.
+
+    Raises:
+        WeightsError: naming every kind of difference, with the first few keys of each.
+    """
+    missing = [k for k in expected if k not in given and not k.endswith("num_batches_tracked")]
+    unexpected = [k for k in given if k not in expected]
+    shapes = [
+        f"{k} {tuple(given[k].shape)} instead of {tuple(expected[k].shape)}"
+        for k in given
+        if k in expected and given[k].shape != expected[k].shape
+    ]
+    found = [
+        f"{len(keys)} {kind}: {', '.join(keys[:MOST_KEYS_SHOWN])}{', ...' if len(keys) > MOST_KEYS_SHOWN else ''}"
+        for kind, keys in (("missing", missing), ("unexpected", unexpected), ("mis-shaped", shapes))
+        if keys
+    ]
+    if found:
+        raise WeightsError(f"{origin} does not fit {target}: {'; '.join(found)}")

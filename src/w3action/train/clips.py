@@ -1,0 +1,96 @@
+"""The videos of a run, and the training clips made from them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch.utils.data import DataLoader
+
+from w3action.config import ConfigError, DataConfig
+from w3action.data import (
+    EpochBatchSampler,
+    FlipMap,
+    FrameCache,
+    Manifest,
+    TrainTransform,
+    VideoDataset,
+    hold_out,
+    make_loader,
+    read_manifest,
+    train_dense,
+    train_segments,
+)
+
+HELD_OUT = 0.2  # of the videos, where nothing says which are for validation
+
+
+def read_videos(data: Path, val: Path | None, *, label_column: str, seed: int) -> tuple[Manifest, Manifest]:
+    """Read the training and the validation videos; both have the training set's classes, in its order.
+
+    With `val` given, every video of `data` is for training unless both are the same file. Without it, a manifest's
+    own split column (or split folders) decides, and where there is none a fifth of each class is held out.
+
+    Raises:
+        ManifestError: see `read_manifest`; among others a validation label that training does not have.
+    """
+    everything = read_manifest(data, label_column=label_column)
+    has_split = {"train", "val"} <= set(everything.splits)
+    if val is not None and val.resolve() != data.resolve():
+        return everything, read_manifest(val, classes=everything.classes, label_column=label_column)
+    if has_split:
+        return everything.split("train"), everything.split("val")
+    if val is not None:
+        raise ConfigError(f"--data and --val are both {data}, which has no split column; leave --val out to hold out videos")
+    return hold_out(everything, fraction=HELD_OUT, seed=seed)
+
+
+def resize_for(config: DataConfig) -> int:
+    """Return the shorter side, in pixels, to which videos are decoded: 256 for crops of 224, unless it is set."""
+    return config.resize or round(config.size * 8 / 7)
+
+
+def training_loader(
+    config: DataConfig,
+    videos: Manifest,
+    flips: FlipMap,
+    *,
+    batch_size: int,
+    seed: int,
+    rank: int,
+    world_size: int,
+    pin_memory: bool,
+    cache: FrameCache | None,
+) -> Callable[[int, int], DataLoader]:
+    """Return the function (epoch, first batch) -> this process's batches from there on."""
+    flipping = config.flip == "plain" or (config.flip == "auto" and not flips.unpaired)
+    sample = {"segments": train_segments, "dense": train_dense}[config.sampling]
+    dataset = VideoDataset(
+        videos.videos,
+        sample=lambda n, rng: sample(n, num_segments=config.num_frames, rng=rng),
+        transform=TrainTransform(
+            size=config.size,
+            scales=config.scales,
+            flip_probability=0.5 if flipping else 0.0,
+            color_jitter=config.color_jitter,
+        ),
+        flip_map=flips.permutation if config.flip == "auto" else None,
+        seed=seed,
+        short_side=resize_for(config),
+        cache=cache,
+    )
+
+    def at(epoch: int, first_batch: int) -> DataLoader:
+        sampler = EpochBatchSampler(
+            len(videos.videos),
+            batch_size=max(1, batch_size // world_size),
+            seed=seed,
+            epoch=epoch,
+            shuffle=True,
+            rank=rank,
+            world_size=world_size,
+            first_batch=first_batch,
+            drop_last=True,
+        )
+        num_workers = 0 if cache is not None else config.num_workers  # every worker would keep frames of its own
+        return make_loader(dataset, sampler, num_workers=num_workers, pin_memory=pin_memory)
+
+    return at

@@ -1,0 +1,78 @@
+"""What a person sees of a run: a progress bar, a line per epoch, `metrics.csv`, TensorBoard."""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from accelerate import Accelerator
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from w3action.models.checkpoint import write_atomically
+
+METRICS_FILE = "metrics.csv"
+
+
+class RunLog:
+    """Writes for the main process and is silent in the others."""
+
+    def __init__(self, out: Path, accelerator: Accelerator, *, title: str, num_epochs: int):
+        self.out = out
+        self.accelerator = accelerator
+        self.title = title
+        self.num_epochs = num_epochs
+        self.console = Console(quiet=not accelerator.is_main_process, highlight=False, soft_wrap=True)
+
+    def say(self, message: str) -> None:
+        """Print a line."""
+        self.console.print(f"[bold]{self.title}[/]  {message}")
+
+    def warn(self, message: str) -> None:
+        """Print a warning."""
+        self.console.print(f"[bold]{self.title}[/]  [yellow]warning:[/] {message}")
+
+    @contextmanager
+    def bar(self, what: str, total: int, *, done: int = 0) -> Iterator["ClipBar"]:
+        """Show a progress bar over `total` clips, of which `done` are done, with clips per second and time left."""
+        progress = Progress(
+            SpinnerColumn(),
+            TextColumn(f"{self.title}  {what}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("clips  {task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            transient=True,
+        )
+        with progress:
+            yield ClipBar(progress, total, done)
+
+    def epoch(self, row: dict[str, float], history: list[dict[str, float]]) -> None:
+        """Print an epoch's line and write all of the history."""
+        numbers = "  ".join(f"{key} {value:.4g}" for key, value in row.items() if key != "epoch")
+        self.say(f"epoch {int(row['epoch'])}/{self.num_epochs}  {numbers}")
+        if self.accelerator.is_main_process:
+            keys = list(dict.fromkeys(key for past in history for key in past))
+            text = io.StringIO()
+            writer = csv.DictWriter(text, keys, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(history)
+            write_atomically(self.out / METRICS_FILE, text.getvalue().encode())
+        self.accelerator.log(row, step=int(row["epoch"]))
+
+
+class ClipBar:
+    """A bar over clips."""
+
+    def __init__(self, progress: Progress, total: int, done: int):
+        self.progress = progress
+        self.task = progress.add_task("", total=total, completed=done, rate="", note="")
+
+    def advance(self, num_clips: int, *, note: str = "") -> None:
+        """Count clips as done."""
+        self.progress.advance(self.task, num_clips)
+        speed = self.progress.tasks[0].speed
+        self.progress.update(self.task, rate=f"{speed:.0f}/s" if speed else "", note=note)

@@ -1,0 +1,217 @@
+"""The one training loop. Methods are tasks that it calls; it knows neither W3 nor MFR.
+
+Every random number is a function of (seed, epoch, index) for data and of (seed, step, process) for dropout, and the
+learning rate one of the step. So the loop can stop anywhere and go on as if nothing had happened.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch.utils.data import DataLoader
+
+from w3action.data import ClipBatch
+from w3action.models.checkpoint import BEST_WEIGHTS_FILE, WEIGHTS_FILE, save_weights
+from w3action.train.log import RunLog
+from w3action.train.optimizer import set_learning_rate
+from w3action.train.state import STATE_FILE, Progress, save_state
+from w3action.train.tasks import PlainTask
+
+MOST_BAD_VIDEOS = 0.05  # of the training set
+CHECK_EVERY_STEPS = 10  # looking at a loss waits for the device
+
+
+class TrainingError(ValueError):
+    """A run that cannot go on; the message says why and what to try."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, how fast and how often."""
+
+    epochs: int
+    seed: int
+    learning_rate: float  # at the global batch that is used
+    rate_factor: Callable[[float], float]  # share of the run that has passed -> factor
+    clip_norm: float
+    eval_every: int
+    checkpoint_every_steps: int | None
+
+
+def fit(
+    task: PlainTask,
+    optimizer: torch.optim.Optimizer,
+    *,
+    accelerator: Accelerator,
+    loader: Callable[[int, int], DataLoader],
+    num_videos: int,
+    evaluate: Callable[[], dict[str, float]] | None,
+    schedule: Schedule,
+    progress: Progress,
+    out: Path,
+    log: RunLog,
+) -> Progress:
+    """Train from where `progress` stands to the end; write `model.safetensors`, and `best.safetensors` with a val set.
+
+    Args:
+        task: losses of a batch; its `model` is what is saved.
+        optimizer: over the task's parameters, with groups of `parameter_groups`.
+        accelerator: devices, precision, processes.
+        loader: (epoch, first batch) -> the batches of this process from there on.
+        num_videos: in the training set, over all processes.
+        evaluate: returns the validation metrics, `top1` among them.
+        schedule: see there.
+        progress: where to go on from; a new `Progress()` starts at the beginning.
+        out: the run's folder.
+        log: where lines and bars go.
+
+    Raises:
+        TrainingError: the loss is no number, or more than 5 % of the videos cannot be read.
+        OSError: a checkpoint could not be written; the last one is whole.
+    """
+    model = task.model
+    wrapped, optimizer = accelerator.prepare(task, optimizer)
+    if progress.scaler and accelerator.scaler is not None:
+        accelerator.scaler.load_state_dict(progress.scaler)
+
+    def save() -> None:
+        if accelerator.is_main_process:
+            if accelerator.scaler is not None:
+                progress.scaler = accelerator.scaler.state_dict()
+            save_state(out / STATE_FILE, model=model, optimizer=optimizer.optimizer, progress=progress)
+        accelerator.wait_for_everyone()
+
+    for epoch in range(progress.epoch, schedule.epochs):
+        wrapped.train()
+        batches = loader(epoch, progress.batch)
+        num_batches = progress.batch + len(batches)
+        started, clips_since_start = time.perf_counter(), 0
+        sums = _Sums(progress.epoch_sums, accelerator)
+        done = progress.batch * _clips_per_batch(batches, accelerator)
+        with log.bar(f"epoch {epoch + 1}/{schedule.epochs}", num_videos, done=done) as bar:
+            for batch in batches:
+                passed = (epoch + progress.batch / num_batches) / schedule.epochs
+                set_learning_rate(optimizer, schedule.learning_rate * schedule.rate_factor(passed))
+                torch.manual_seed(_step_seed(schedule.seed, progress.step, accelerator.process_index))
+                _count_bad(batch, progress, num_videos, log)
+                num_clips = len(batch.labels)
+                if num_clips > 0:
+                    _step(wrapped, optimizer, batch.to(accelerator.device), schedule, accelerator, sums)
+                progress.batch += 1
+                progress.step += 1
+                if progress.step % CHECK_EVERY_STEPS == 0:
+                    sums.check(progress.step)
+                clips_since_start += num_clips * accelerator.num_processes
+                bar.advance(num_clips * accelerator.num_processes, note=sums.note)
+                every = schedule.checkpoint_every_steps
+                if every and progress.step % every == 0 and progress.batch < num_batches:
+                    progress.epoch_sums = sums.total()
+                    save()
+        sums.check(progress.step)
+        seconds = time.perf_counter() - started
+        row = {"epoch": epoch + 1.0, **sums.means(), "clips_per_second": clips_since_start / seconds}
+        if evaluate is not None and ((epoch + 1) % schedule.eval_every == 0 or epoch + 1 == schedule.epochs):
+            wrapped.eval()
+            row |= {f"val_{key}": value for key, value in evaluate().items()}
+        progress.history.append(row)
+        progress.epoch, progress.batch, progress.epoch_sums = epoch + 1, 0, {}
+        is_best = row.get("val_top1", -1.0) > progress.best_top1
+        if is_best:
+            progress.best_top1 = row["val_top1"]
+            if accelerator.is_main_process:
+                save_weights(out / BEST_WEIGHTS_FILE, model)
+        if accelerator.is_main_process and epoch + 1 == schedule.epochs:
+            save_weights(out / WEIGHTS_FILE, model)
+        log.epoch(row, progress.history)
+        save()
+    return progress
+
+
+def _step(
+    task: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: ClipBatch,
+    schedule: Schedule,
+    accelerator: Accelerator,
+    sums: "_Sums",
+) -> None:
+    with accelerator.autocast():
+        output = task(batch.clips[:, 0], batch.labels)  # training clips are single views
+    loss = torch.stack(list(output.losses.values())).sum()
+    optimizer.zero_grad(set_to_none=True)
+    accelerator.backward(loss)
+    accelerator.clip_grad_norm_(task.parameters(), schedule.clip_norm)
+    optimizer.step()
+    correct = (output.logits.argmax(dim=1) == batch.labels).sum()
+    sums.add(len(batch.labels), {**output.losses, "loss": loss}, correct)
+
+
+class _Sums:
+    """Running sums of an epoch, kept on the device until somebody looks."""
+
+    def __init__(self, start: dict[str, float], accelerator: Accelerator):
+        self.accelerator = accelerator
+        start = start if accelerator.is_main_process else {}  # saved as the total over processes
+        self.sums = {key: torch.tensor(value, dtype=torch.float64) for key, value in start.items()}
+        self.note = ""
+
+    def add(self, num_clips: int, losses: dict[str, torch.Tensor], correct: torch.Tensor) -> None:
+        new = {"clips": torch.tensor(float(num_clips)), "correct": correct}
+        new |= {key: value.detach() * num_clips for key, value in losses.items()}
+        for key, value in new.items():
+            self.sums[key] = self.sums.get(key, torch.zeros(())).to(value.device) + value.double()
+
+    def check(self, step: int) -> None:
+        if not self.sums:
+            return
+        means = _means({key: value.item() for key, value in self.sums.items()})
+        self.note = f"loss {means['loss']:.3f}"
+        if not math.isfinite(means["loss"]):
+            raise TrainingError(
+                f"the loss is {means['loss']} at step {step}; lower the learning rate (--set optim.lr=...) or "
+                "look for broken labels, and go on from the last checkpoint with --resume"
+            )
+
+    def total(self) -> dict[str, float]:
+        """Add up over all processes; every process must call it."""
+        if not self.sums:
+            return {}
+        keys = sorted(self.sums)
+        local = torch.stack([self.sums[key].cpu().double() for key in keys]).to(self.accelerator.device)
+        return dict(zip(keys, self.accelerator.reduce(local, "sum").tolist(), strict=True))
+
+    def means(self) -> dict[str, float]:
+        """Average over all processes' clips."""
+        total = self.total()
+        return _means(total) if total else {}
+
+
+def _means(total: dict[str, float]) -> dict[str, float]:
+    clips = total["clips"]
+    means = {key: value / clips for key, value in total.items() if key not in {"clips", "correct"}}
+    return {**means, "train_top1": 100 * total["correct"] / clips}
+
+
+def _count_bad(batch: ClipBatch, progress: Progress, num_videos: int, log: RunLog) -> None:
+    for bad in batch.bad:
+        if bad.path not in progress.bad_videos:
+            progress.bad_videos[bad.path] = bad.reason
+            log.warn(f"skipped {bad.reason}")
+    if len(progress.bad_videos) > MOST_BAD_VIDEOS * num_videos:
+        first, reason = next(iter(progress.bad_videos.items()))
+        raise TrainingError(
+            f"{len(progress.bad_videos)} of {num_videos} training videos cannot be read, more than "
+            f"{MOST_BAD_VIDEOS:.0%}; the first is {first} ({reason}); mend or remove them"
+        )
+
+
+def _step_seed(seed: int, step: int, process: int) -> int:
+    return (seed * 1_000_003 + step) * 4096 + process
+
+
+def _clips_per_batch(batches: DataLoader, accelerator: Accelerator) -> int:
+    return batches.batch_sampler.batch_size * accelerator.num_processes

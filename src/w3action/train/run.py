@@ -1,0 +1,203 @@
+"""Put a run together: config + videos -> network, task, loop -> a folder that holds the finished network.
+
+The folder: `run.json` (what it was made from), `model.json` and `model.safetensors` (the network after the last
+epoch), `best.safetensors` (after its best validation), `metrics.csv`, `tensorboard/`, `state.safetensors` (to go
+on from), `bad_videos.csv` (if any), and `teacher/`, a run of its own, if stage one of MFR was trained here.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from w3action.config import RunConfig
+from w3action.data import FrameCache, Manifest, find_flip_pairs
+from w3action.evaluate import PROTOCOLS, compute_metrics, evaluate_videos
+from w3action.evaluate.metrics import cross_entropy
+from w3action.models import ActionModel, ClipFormat, create_model, load_checkpoint
+from w3action.models.checkpoint import BEST_WEIGHTS_FILE, WEIGHTS_FILE, save_description
+from w3action.train.checks import warnings
+from w3action.train.clips import read_videos, resize_for, training_loader
+from w3action.train.folder import claim, is_finished, write_bad_videos
+from w3action.train.log import RunLog
+from w3action.train.loop import Schedule, fit
+from w3action.train.optimizer import build_optimizer, parameter_groups, rate_factor
+from w3action.train.state import STATE_FILE, Progress, load_state
+from w3action.train.tasks import MatureFeatureTask, PlainTask
+
+
+def train(
+    config: RunConfig,
+    *,
+    data: Path,
+    val: Path | None,
+    out: Path,
+    resume: bool = False,
+    cache: FrameCache | None = None,
+) -> None:
+    """Train a network, in two stages where `config.mfr` asks for it and no teacher is given.
+
+    Args:
+        config: the run.
+        data: the training videos, a folder or a manifest.
+        val: the validation videos; None takes the manifest's own split, or holds out a fifth of the videos.
+        out: the run's folder.
+        resume: go on from the folder's last state, if there is one; every setting must be the same.
+        cache: decoded frames to share with other runs.
+
+    Raises:
+        ConfigError: the folder holds another run.
+        ManifestError, WeightsError, TrainingError, UnreadableVideosError, OSError: see where they are defined.
+    """
+    accelerator = Accelerator(
+        mixed_precision=config.mixed_precision, log_with="tensorboard", project_dir=str(out)
+    )
+    if accelerator.is_main_process:
+        claim(out, config, data=data, val=val, resume=resume)
+    accelerator.wait_for_everyone()
+    if config.mfr and config.mfr_teacher is None:
+        stage_one = dataclasses.replace(config, mfr=False)
+        train(stage_one, data=data, val=val, out=out / "teacher", resume=resume, cache=cache)
+        config = dataclasses.replace(config, mfr_teacher=str(out / "teacher"))
+    log = RunLog(out, accelerator, title=out.name, num_epochs=config.epochs)
+    if resume and is_finished(out):
+        log.say("is finished")
+        return
+
+    training, validation = read_videos(data, val, label_column=config.data.label_column, seed=config.seed)
+    if cache is None and config.data.cache_gib > 0:
+        cache = FrameCache(int(config.data.cache_gib * 2**30))
+    torch.manual_seed(config.seed)  # the same seed gives student and teacher the same start (section 3.4)
+    model = build_model(config, num_classes=len(training.classes)).to(accelerator.device)
+    task = build_task(config, model, num_classes=len(training.classes)).to(accelerator.device)
+    groups = parameter_groups(model, classifier=model.head, weight_decay=config.optim.weight_decay)
+    optimizer = build_optimizer(config.optim.name, groups, momentum=config.optim.momentum)
+    clip_format = ClipFormat(config.data.num_frames, config.data.size, resize_for(config.data))
+    state_path = out / STATE_FILE
+    going_on = resume and state_path.is_file()
+    progress = load_state(state_path, model=model, optimizer=optimizer) if going_on else Progress()
+    if accelerator.is_main_process:
+        save_description(out, model, classes=training.classes, clip_format=clip_format)
+
+    flips = find_flip_pairs(training.classes)
+    log.say(
+        f"{len(training.videos)} videos to train on, {len(validation.videos)} to validate on, "
+        f"{len(training.classes)} classes, on {accelerator.device}"
+    )
+    for warning in warnings(config, flips=flips, num_videos=len(training.videos)):
+        log.warn(warning)
+    if going_on:
+        log.say(f"goes on after epoch {progress.epoch}, batch {progress.batch}")
+
+    accelerator.init_trackers("tensorboard")
+    batch_size = min(config.batch_size, len(training.videos))
+    progress = fit(
+        task,
+        optimizer,
+        accelerator=accelerator,
+        loader=training_loader(
+            config.data,
+            training,
+            flips,
+            batch_size=batch_size,
+            seed=config.seed,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+            pin_memory=accelerator.device.type == "cuda",
+            cache=cache,
+        ),
+        num_videos=len(training.videos),
+        evaluate=validator(model, validation, clip_format, config, accelerator, cache) if validation.videos else None,
+        schedule=build_schedule(config, batch_size),
+        progress=progress,
+        out=out,
+        log=log,
+    )
+    if accelerator.is_main_process:
+        write_bad_videos(out, progress.bad_videos)
+    accelerator.end_training()
+
+
+def build_model(config: RunConfig, *, num_classes: int) -> ActionModel:
+    """Build the network of a run."""
+    arguments = {field.name: getattr(config.model, field.name) for field in dataclasses.fields(config.model)}
+    return create_model(arguments.pop("name"), num_classes=num_classes, **arguments)
+
+
+def build_task(config: RunConfig, model: ActionModel, *, num_classes: int) -> PlainTask:
+    """Build the training method of a run.
+
+    Raises:
+        WeightsError: there is no teacher where `mfr_teacher` points.
+        ValueError: the teacher's features have another shape than the student's.
+    """
+    shared = {"label_smoothing": config.label_smoothing, "freeze_batch_norm": config.optim.freeze_batch_norm}
+    if not config.mfr:
+        return PlainTask(model, **shared)
+    assert config.mfr_teacher is not None
+    weights = {"last": WEIGHTS_FILE, "best": BEST_WEIGHTS_FILE}[config.mfr_teacher_weights]
+    teacher = load_checkpoint(config.mfr_teacher, weights=weights).model
+    if teacher.backbone.num_features != model.backbone.num_features:
+        raise ValueError(
+            f"the teacher {config.mfr_teacher} is a {teacher.arguments['name']}, whose features differ from those of "
+            f"{config.model.name}; mature features come from a network of identical architecture"
+        )
+    return MatureFeatureTask(model, teacher, weight=config.mfr_weight, reduction=config.mfr_reduction, **shared)
+
+
+def build_schedule(config: RunConfig, batch_size: int) -> Schedule:
+    """Take a config apart for the loop."""
+    optim = config.optim
+
+    def factor(passed: float) -> float:
+        return rate_factor(passed, schedule=optim.schedule, milestones=optim.milestones, warmup=optim.warmup)
+
+    return Schedule(
+        epochs=config.epochs,
+        seed=config.seed,
+        learning_rate=optim.lr * (batch_size / optim.lr_batch_size if optim.scale_lr else 1.0),
+        rate_factor=factor,
+        clip_norm=optim.clip_norm,
+        eval_every=config.eval_every,
+        checkpoint_every_steps=config.checkpoint_every_steps,
+    )
+
+
+def validator(
+    model: ActionModel,
+    videos: Manifest,
+    clip_format: ClipFormat,
+    config: RunConfig,
+    accelerator: Accelerator,
+    cache: FrameCache | None,
+) -> Callable[[], dict[str, float]]:
+    """Return the function that validates by the `center` protocol; the processes share the videos."""
+
+    def validate() -> dict[str, float]:
+        with accelerator.autocast():
+            part = evaluate_videos(
+                model,
+                videos.videos,
+                classes=videos.classes,
+                protocol=PROTOCOLS["center"],
+                num_frames=clip_format.num_frames,
+                size=clip_format.size,
+                resize=clip_format.resize,
+                device=accelerator.device,
+                batch_size=max(1, config.batch_size // accelerator.num_processes),
+                num_workers=0 if cache is not None else config.data.num_workers,
+                skip_bad=True,
+                cache=cache,
+                rank=accelerator.process_index,
+                world_size=accelerator.num_processes,
+            )
+        gathered = gather_object([(part.scores, part.labels)])
+        scores = torch.cat([scores for scores, _ in gathered])
+        labels = torch.cat([labels for _, labels in gathered])
+        metrics = compute_metrics(scores, labels)
+        return {"top1": metrics.top1, "top5": metrics.top5, "loss": cross_entropy(scores, labels)}
+
+    return validate

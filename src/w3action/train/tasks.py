@@ -1,0 +1,111 @@
+"""Training methods: a task maps (clips, labels) to named losses, and the one loop adds them up.
+
+`PlainTask` is stage one of the paper's training, `MatureFeatureTask` stage two (section 3.4, equation 9).
+"""
+
+from typing import Literal, NamedTuple, Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from w3action.models import ActionModel
+from w3action.train.optimizer import NORMS
+
+
+class TaskOutput(NamedTuple):
+    """What a task gives for a batch."""
+
+    losses: dict[str, Tensor]  # scalars; their sum is minimised
+    logits: Float[Tensor, "b k"]
+
+
+class PlainTask(nn.Module):
+    """Cross-entropy of the video's logits.
+
+    Args:
+        model: the network to train.
+        label_smoothing: as in `nn.functional.cross_entropy`.
+        freeze_batch_norm: keep the statistics and weights of every batch norm but the first ("partial BN").
+    """
+
+    def __init__(self, model: ActionModel, *, label_smoothing: float = 0.0, freeze_batch_norm: bool = False):
+        super().__init__()
+        self.model = model
+        self.label_smoothing = label_smoothing
+        self.frozen_norms = [m for m in model.modules() if isinstance(m, NORMS)][1:] if freeze_batch_norm else []
+        for norm in self.frozen_norms:
+            norm.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch the mode; frozen batch norms stay in evaluation mode."""
+        super().train(mode)
+        for norm in self.frozen_norms:
+            norm.eval()
+        return self
+
+    def forward(self, clips: Float[Tensor, "b 3 t h w"], labels: Int[Tensor, "b"]) -> TaskOutput:
+        """Compute the losses of a batch."""
+        logits = self.model(clips)
+        return TaskOutput({"cross_entropy": self.classification(logits, labels)}, logits)
+
+    def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy, in float32 whatever the autocast type."""
+        return nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+
+
+class MatureFeatureTask(PlainTask):
+    """Mature feature-guided regularization (MFR): cross-entropy plus the distance to a frozen teacher's features.
+
+    Args:
+        model: the student Q, of the teacher's architecture.
+        teacher: the trained P; its parameters are frozen and it stays in evaluation mode.
+        weight: of the regularization.
+        reduction: over a clip's frames, "mean" or "sum"; over the batch it is always the mean.
+    """
+
+    def __init__(
+        self,
+        model: ActionModel,
+        teacher: ActionModel,
+        *,
+        weight: float = 1.0,
+        reduction: Literal["mean", "sum"] = "mean",
+        label_smoothing: float = 0.0,
+        freeze_batch_norm: bool = False,
+    ):
+        super().__init__(model, label_smoothing=label_smoothing, freeze_batch_norm=freeze_batch_norm)
+        self.teacher = teacher.eval().requires_grad_(False)
+        self.weight = weight
+        self.reduction: Literal["mean", "sum"] = reduction
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch the student's mode; the teacher stays in evaluation mode."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def forward(self, clips: Float[Tensor, "b 3 t h w"], labels: Int[Tensor, "b"]) -> TaskOutput:
+        """Compute the losses of a batch."""
+        with torch.no_grad():
+            mature = self.teacher.forward_features(clips).maps
+        maps = self.model.forward_features(clips).maps
+        logits = self.model.forward_head(maps)
+        losses = {
+            "cross_entropy": self.classification(logits, labels),
+            "mature_features": self.weight * feature_distance(maps, mature, reduction=self.reduction),
+        }
+        return TaskOutput(losses, logits)
+
+
+def feature_distance(
+    student: Float[Tensor, "b c t h w"],
+    teacher: Float[Tensor, "b c t h w"],
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> Float[Tensor, ""]:
+    """Return equation 9: the L2 norm of each frame's difference of feature maps, reduced over the frames."""
+    difference = (student.float() - teacher.float()).transpose(1, 2).flatten(2)  # (B, T, CHW)
+    per_frame = torch.linalg.vector_norm(difference, dim=2)  # (B, T)
+    per_clip = per_frame.mean(dim=1) if reduction == "mean" else per_frame.sum(dim=1)
+    return per_clip.mean()
