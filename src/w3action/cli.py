@@ -117,7 +117,8 @@ def eval_verb(
     metrics = measured.metrics
     table = Table("", f"{run.name}, {protocol}", title_justify="left")
     rows = {
-        "videos": f"{metrics.num_videos}" + (f" ({measured.num_skipped} skipped)" if measured.num_skipped else ""),
+        "videos": f"{metrics.num_videos}"
+        + (f" ({measured.num_skipped} skipped)" if measured.num_skipped else ""),
         "top-1": f"{metrics.top1:.2f} %",
         "top-5": f"{metrics.top5:.2f} %",
         "mean class accuracy": f"{metrics.mean_class_accuracy:.2f} %",
@@ -133,7 +134,12 @@ def eval_verb(
 
 @app.command(name="predict")
 def predict_verb(
-    run: PositionalPath, videos: Annotated[tuple[Path, ...], tyro.conf.Positional], /, *, top: int = 5, as_json: AsJson = False
+    run: PositionalPath,
+    videos: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
+    *,
+    top: int = 5,
+    as_json: AsJson = False,
 ) -> int:
     """Predict what is done in videos. A video that cannot be read is named; the others are predicted all the same.
 
@@ -170,7 +176,13 @@ def predict_verb(
 
 @app.command(name="explain")
 def explain_verb(
-    run: PositionalPath, video: PositionalPath, /, *, out: Path, stage: int | None = None, as_json: AsJson = False
+    run: PositionalPath,
+    video: PositionalPath,
+    /,
+    *,
+    out: Path,
+    stage: int | None = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show where, when and at what a network looked: pictures, a video and a page.
 
@@ -187,7 +199,9 @@ def explain_verb(
     explained = explain(load_checkpoint(run), video, out=out, stage=stage)
     best, probability = explained.prediction[0]
     if as_json:
-        print(json.dumps({"class": best, "probability": probability, "page": str(out / "index.html")}, indent=2))
+        print(
+            json.dumps({"class": best, "probability": probability, "page": str(out / "index.html")}, indent=2)
+        )
     else:
         print(f"{best} ({100 * probability:.1f} %)\n{out / 'index.html'}")
 
@@ -259,7 +273,9 @@ def flops_verb(
 
 
 @data_app.command(name="tabletop")
-def tabletop_verb(*, out: Path, num_videos: int = 1500, seed: int = 0, num_workers: int | None = None) -> None:
+def tabletop_verb(
+    *, out: Path, num_videos: int = 1500, seed: int = 0, num_workers: int | None = None
+) -> None:
     """Draw the tabletop set: real MP4 files of a hand at work, 16 classes that no single frame tells apart.
 
     Args:
@@ -272,7 +288,11 @@ def tabletop_verb(*, out: Path, num_videos: int = 1500, seed: int = 0, num_worke
 
     with _bar("drawing", total=num_videos) as (progress, task):
         manifest = write_tabletop(
-            out, num_videos=num_videos, seed=seed, num_workers=num_workers, on_video=lambda: progress.advance(task)
+            out,
+            num_videos=num_videos,
+            seed=seed,
+            num_workers=num_workers,
+            on_video=lambda: progress.advance(task),
         )
     print(manifest)
 
@@ -295,7 +315,12 @@ class _bar:  # noqa: N801 (used as a function)
     """A progress bar on standard error: `with _bar("what", total=n) as (progress, task)`."""
 
     def __init__(self, what: str, *, total: int | None = None, hidden: bool = False):
-        columns = (TextColumn(what), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+        columns = (
+            TextColumn(what),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+        )
         self.progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden)
         self.task = self.progress.add_task("", total=total)
 
@@ -314,7 +339,9 @@ def _complain(error: Exception) -> None:
 def main() -> None:
     """Run `w3`. With W3_TRACEBACK=1 an error shows where it was raised."""
     try:
-        code = app.cli(prog="w3", description=__import__("w3action").__doc__, config=(tyro.conf.FlagCreatePairsOff,))
+        code = app.cli(
+            prog="w3", description=__import__("w3action").__doc__, config=(tyro.conf.FlagCreatePairsOff,)
+        )
     except (ValueError, OSError) as error:
         if os.environ.get("W3_TRACEBACK"):
             raise

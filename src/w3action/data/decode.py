@@ -168,15 +168,15 @@ class _ListedFrames:
         """(first packet, last packet, {pts: index of the wanted frame}), disjoint, in decode order."""
         timeline = self.timeline
         runs: list[list[int]] = []
-        for index in sorted(wanted, key=lambda index: timeline.positions[index]):
-            if runs and timeline.key_positions[index] <= timeline.positions[runs[-1][-1]] + 1:
-                runs[-1].append(index)
-            else:
-                runs.append([index])
+        last = -2
+        for index in sorted(wanted, key=lambda index: timeline.key_positions[index]):
+            if timeline.key_positions[index] > last + 1:
+                runs.append([])
+            runs[-1].append(index)
+            last = max(last, timeline.positions[index])
         for run in runs:
-            first = timeline.key_positions[run].min()
             targets = {int(timeline.pts[index]): index for index in run}
-            yield int(first), int(timeline.positions[run[-1]]), targets
+            yield int(timeline.key_positions[run[0]]), int(timeline.positions[run].max()), targets
 
     def _decode_run(
         self,
@@ -242,7 +242,7 @@ class _DecodedFrames:
         if None not in pts and stream.time_base:
             times = np.array(pts, np.int64)
             if (np.diff(times) > 0).all():
-                return (times - self.source.start) * float(stream.time_base)
+                return (times - times[0]) * float(stream.time_base)
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
             raise DecodeError(

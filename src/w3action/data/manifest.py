@@ -234,7 +234,7 @@ def _resolve(
     listed: tuple[str, ...],
     by_id: bool,
 ) -> tuple[tuple[str, ...], list[int]]:
-    """Class names, and the class id of every row; `listed` is classes.txt, `by_id` whether ids may index it."""
+    """Class names, and the class id of every row; `listed`: classes.txt; `by_id`: whether ids may index it."""
     found = {row.label for row in rows}
     sorted_found = tuple(sorted(found, key=int if all(map(_is_id, found)) else None))
     if classes is not None:

@@ -52,7 +52,11 @@ def train_dense(num_frames: int, *, num_segments: int, rng: np.random.Generator,
 
 
 def test_dense(
-    num_frames: int, *, num_segments: int, num_clips: int = 10, window: int = 64  # noqa: PT028
+    num_frames: int,
+    *,
+    num_segments: int,
+    num_clips: int = 10,
+    window: int = 64,  # noqa: PT028
 ) -> Indices:
     """`num_clips` dense clips whose starts are evenly spaced from 0 to max(0, num_frames - window)."""
     _check(num_frames=num_frames, num_segments=num_segments, num_clips=num_clips, window=window)

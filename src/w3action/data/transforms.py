@@ -8,7 +8,8 @@ Both are called as `transform(clip, rng)` and return `(views, flipped)`: views (
 the whole sample was mirrored, so that the caller can swap the label.
 """
 
-from typing import Literal, Protocol
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,13 +24,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Views = Float[Tensor, "v c t h w"]
 
-
-class Transform(Protocol):
-    """What a data set calls for every clip: (clip, rng) -> (views, whether the sample was mirrored)."""
-
-    def __call__(self, clip: Clip, rng: np.random.Generator) -> tuple[Views, bool]:
-        """Make views of a clip."""
-        ...
+# What a data set calls for every clip: (clip, rng) -> (views, whether the sample was mirrored).
+Transform = Callable[[Clip, np.random.Generator], tuple[Views, bool]]
 
 
 class TrainTransform:

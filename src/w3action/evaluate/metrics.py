@@ -37,7 +37,8 @@ def compute_metrics(scores: Float[Tensor, "n k"], labels: Int[Tensor, "n"]) -> M
         top5=100 * _top(scores, labels, min(5, k)),
         mean_class_accuracy=100 * per_class[occurs].mean().item(),
         per_class=tuple(
-            100 * value if there else None for value, there in zip(per_class.tolist(), occurs.tolist(), strict=True)
+            100 * value if there else None
+            for value, there in zip(per_class.tolist(), occurs.tolist(), strict=True)
         ),
         confusion=confusion,
         num_videos=n,

@@ -100,7 +100,9 @@ class W3(nn.Module):
     ):
         super().__init__()
         if not (channel or spatial):
-            raise ValueError("W3 with channel=False and spatial=False attends to nothing; switch one of them on")
+            raise ValueError(
+                "W3 with channel=False and spatial=False attends to nothing; switch one of them on"
+            )
         self.what = (
             ChannelTemporalAttention(
                 channels,

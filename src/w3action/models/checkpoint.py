@@ -45,7 +45,9 @@ class Checkpoint:
     sha256: str  # of the weights file
 
 
-def save_description(folder: Path, model: ActionModel, *, classes: Sequence[str], clip_format: ClipFormat) -> None:
+def save_description(
+    folder: Path, model: ActionModel, *, classes: Sequence[str], clip_format: ClipFormat
+) -> None:
     """Write `model.json`: all of a checkpoint but its weights."""
     description = {
         "format": FORMAT,
@@ -79,12 +81,16 @@ def load_checkpoint(
     description_path = folder / DESCRIPTION_FILE
     for needed in (description_path, weights_path):
         if not needed.is_file():
-            raise WeightsError(f"{path}: no checkpoint here ({needed.name} is missing); give the folder of a finished run")
+            raise WeightsError(
+                f"{path}: no checkpoint here ({needed.name} is missing); give the folder of a finished run"
+            )
     description = _read_description(description_path)
     arguments = dict(description["model"])
     model = create_model(arguments.pop("name"), **arguments)
     state = read_state_dict(weights_path)
-    check_fit(state, model.state_dict(), origin=str(weights_path), target=f"the network of {description_path.name}")
+    check_fit(
+        state, model.state_dict(), origin=str(weights_path), target=f"the network of {description_path.name}"
+    )
     model.load_state_dict(state)
     digest = hashlib.sha256(weights_path.read_bytes()).hexdigest()
     return Checkpoint(
@@ -103,7 +109,9 @@ def _read_description(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: not a checkpoint's description ({error!r})") from error
     if found != FORMAT:
-        raise WeightsError(f"{path}: format {found} was written by another version; this one reads format {FORMAT}")
+        raise WeightsError(
+            f"{path}: format {found} was written by another version; this one reads format {FORMAT}"
+        )
     return description
 
 

@@ -90,7 +90,9 @@ def create_model(
     chosen = None if attention is None else _look_up(ATTENTIONS, attention, "attention")
     options = attention_options or {}
     if chosen is None and options:
-        raise ValueError(f"attention_options {options} are given but attention is None; name one of {', '.join(ATTENTIONS)}")
+        raise ValueError(
+            f"attention_options {options} are given but attention is None; name one of {', '.join(ATTENTIONS)}"
+        )
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 1")
 
@@ -110,7 +112,9 @@ def create_model(
     refinement = None
     if refine:
         if not has_spatial_masks:
-            raise ValueError(f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}")
+            raise ValueError(
+                f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}"
+            )
         counts = chosen.count_masks(backbone.num_blocks_by_stage)
         num_masks = sum(counts) if refine_from == "every" else sum(count > 0 for count in counts)
         refinement = AttentionGuidedRefinement(num_masks, backbone.num_features)
@@ -132,7 +136,9 @@ def create_model(
         arguments=arguments,
     )
     if pretrained is not None:
-        load_backbone(backbone, network.imagenet if str(pretrained) == "imagenet" else Path(pretrained), name=name)
+        load_backbone(
+            backbone, network.imagenet if str(pretrained) == "imagenet" else Path(pretrained), name=name
+        )
     return model
 
 

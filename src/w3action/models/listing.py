@@ -23,7 +23,12 @@ class Described:
 
 
 def describe_model(
-    name: str, *, attention: str | None = None, num_frames: int = 8, size: int | None = None, num_classes: int = 174
+    name: str,
+    *,
+    attention: str | None = None,
+    num_frames: int = 8,
+    size: int | None = None,
+    num_classes: int = 174,
 ) -> Described:
     """Count one network, without computing anything.
 

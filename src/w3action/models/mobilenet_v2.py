@@ -30,7 +30,9 @@ NUM_FEATURES = 1280
 class InvertedResidual(nn.Module):
     """Expand, convolve each channel by itself, project; with a shortcut where the shape allows it."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int, expansion: int, slots: Slots | None):
+    def __init__(
+        self, in_channels: int, out_channels: int, *, stride: int, expansion: int, slots: Slots | None
+    ):
         super().__init__()
         hidden = in_channels * expansion
         layers: list[nn.Module] = [] if expansion == 1 else [conv_norm_relu6(in_channels, hidden, 1)]
@@ -89,7 +91,9 @@ class MobileNetV2(nn.Module):
         features.append(conv_norm_relu6(channels, NUM_FEATURES, 1))
         self.features = nn.ModuleList(features)
         for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d) and ".slots." not in name:  # a layer in a slot starts its own way
+            if (
+                isinstance(module, nn.Conv2d) and ".slots." not in name
+            ):  # a layer in a slot starts its own way
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
     def forward(
@@ -110,5 +114,3 @@ class MobileNetV2(nn.Module):
 def mobilenet_v2(fillers: Fillers) -> MobileNetV2:
     """MobileNetV2, 2.2 M parameters without the classifier."""
     return MobileNetV2(fillers=fillers)
-
-

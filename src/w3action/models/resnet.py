@@ -122,7 +122,9 @@ class ResNet(nn.Module):
             self.add_module(f"layer{stage + 1}", blocks)
         self.num_features = channels
         for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d) and ".slots." not in name:  # a layer in a slot starts its own way
+            if (
+                isinstance(module, nn.Conv2d) and ".slots." not in name
+            ):  # a layer in a slot starts its own way
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(

@@ -26,7 +26,11 @@ def warnings(config: RunConfig, *, flips: FlipMap, num_videos: int) -> list[str]
             "(data.flip=plain flips all the same)"
         )
     if optim.freeze_batch_norm:
-        found.append("batch norms are frozen but the first; the paper's figures need them trained (optim.freeze_batch_norm=false)")
+        found.append(
+            "batch norms are frozen but the first; the paper's figures need them trained (optim.freeze_batch_norm=false)"
+        )
     if config.batch_size > num_videos:
-        found.append(f"a batch of {config.batch_size} is more than the {num_videos} videos there are; it is cut to them")
+        found.append(
+            f"a batch of {config.batch_size} is more than the {num_videos} videos there are; it is cut to them"
+        )
     return found

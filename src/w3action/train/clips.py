@@ -39,7 +39,9 @@ def read_videos(data: Path, val: Path | None, *, label_column: str, seed: int) -
     if has_split:
         return everything.split("train"), everything.split("val")
     if val is not None:
-        raise ConfigError(f"--data and --val are both {data}, which has no split column; leave --val out to hold out videos")
+        raise ConfigError(
+            f"--data and --val are both {data}, which has no split column; leave --val out to hold out videos"
+        )
     return hold_out(everything, fraction=HELD_OUT, seed=seed)
 
 
@@ -90,7 +92,9 @@ def training_loader(
             first_batch=first_batch,
             drop_last=True,
         )
-        num_workers = 0 if cache is not None else config.num_workers  # every worker would keep frames of its own
+        num_workers = (
+            0 if cache is not None else config.num_workers
+        )  # every worker would keep frames of its own
         return make_loader(dataset, sampler, num_workers=num_workers, pin_memory=pin_memory)
 
     return at

@@ -10,6 +10,7 @@ from w3action.config import ConfigError, RunConfig, from_dict
 from w3action.models.checkpoint import WEIGHTS_FILE, write_atomically
 
 RUN_FILE = "run.json"
+METRICS_FILE = "metrics.csv"
 BAD_VIDEOS_FILE = "bad_videos.csv"
 
 
@@ -25,11 +26,15 @@ def claim(out: Path, config: RunConfig, *, data: Path, val: Path | None, resume:
     path = out / RUN_FILE
     if path.is_file():
         if not resume:
-            raise ConfigError(f"{out} already holds a run; go on with --resume, or give another folder with --out")
+            raise ConfigError(
+                f"{out} already holds a run; go on with --resume, or give another folder with --out"
+            )
         found = json.loads(path.read_text())
         differing = _differences(json.loads(json.dumps(wanted)), found)
         if differing:
-            raise ConfigError(f"{out} holds a run with other settings ({', '.join(differing)}); give another --out")
+            raise ConfigError(
+                f"{out} holds a run with other settings ({', '.join(differing)}); give another --out"
+            )
         return
     write_atomically(path, (json.dumps(wanted, indent=2) + "\n").encode())
 
@@ -51,6 +56,12 @@ def read_run(out: Path) -> tuple[RunConfig, Path, Path | None]:
 def is_finished(out: Path) -> bool:
     """Tell whether a run got to its end."""
     return (out / WEIGHTS_FILE).is_file()
+
+
+def read_metrics(out: Path) -> list[dict[str, float]]:
+    """Read a run's `metrics.csv`: a row per epoch; numbers that an epoch does not have are left out."""
+    with (out / METRICS_FILE).open(newline="") as file:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def write_bad_videos(out: Path, reasons: dict[str, str]) -> None:

@@ -8,11 +8,17 @@ from pathlib import Path
 
 from accelerate import Accelerator
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from w3action.models.checkpoint import write_atomically
-
-METRICS_FILE = "metrics.csv"
+from w3action.train.folder import METRICS_FILE
 
 
 class RunLog:
@@ -46,6 +52,7 @@ class RunLog:
             TextColumn("{task.fields[note]}"),
             console=self.console,
             transient=True,
+            disable=not self.console.is_terminal,  # in a log file a bar is noise
         )
         with progress:
             yield ClipBar(progress, total, done)

@@ -110,7 +110,9 @@ def train(
             cache=cache,
         ),
         num_videos=len(training.videos),
-        evaluate=validator(model, validation, clip_format, config, accelerator, cache) if validation.videos else None,
+        evaluate=validator(model, validation, clip_format, config, accelerator, cache)
+        if validation.videos
+        else None,
         schedule=build_schedule(config, batch_size),
         progress=progress,
         out=out,
@@ -145,7 +147,9 @@ def build_task(config: RunConfig, model: ActionModel, *, num_classes: int) -> Pl
             f"the teacher {config.mfr_teacher} is a {teacher.arguments['name']}, whose features differ from those of "
             f"{config.model.name}; mature features come from a network of identical architecture"
         )
-    return MatureFeatureTask(model, teacher, weight=config.mfr_weight, reduction=config.mfr_reduction, **shared)
+    return MatureFeatureTask(
+        model, teacher, weight=config.mfr_weight, reduction=config.mfr_reduction, **shared
+    )
 
 
 def build_schedule(config: RunConfig, batch_size: int) -> Schedule:

@@ -33,7 +33,9 @@ class PlainTask(nn.Module):
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
-        self.frozen_norms = [m for m in model.modules() if isinstance(m, NORMS)][1:] if freeze_batch_norm else []
+        self.frozen_norms = (
+            [m for m in model.modules() if isinstance(m, NORMS)][1:] if freeze_batch_norm else []
+        )
         for norm in self.frozen_norms:
             norm.requires_grad_(False)
 

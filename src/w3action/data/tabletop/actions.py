@@ -132,9 +132,7 @@ def _cover(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
     across, up = arc(course)
     prop = rest(num_frames, 0, 0, yaw=rng.uniform(0, 360))
     # One pixel nearer than the object, so that it is drawn over it.
-    prop = prop.moved(
-        x=start_x + (x - start_x) * across, y=start_y + (y + 1 - start_y) * across, z=peak * up
-    )
+    prop = prop.moved(x=start_x + (x - start_x) * across, y=start_y + (y + 1 - start_y) * across, z=peak * up)
     target = rest(num_frames, x, y, yaw=rng.uniform(0, 360))
     return _handled(rng, cast, target, phases, prop=prop, holds_prop=True)
 
@@ -183,7 +181,12 @@ def _push_off(rng: np.random.Generator, cast: Cast, num_frames: int, *, falls: b
     pushed = phases.spread(start + (end - start) * draw_course(rng, phases.acting))
     track = rest(num_frames, 0, y, yaw=rng.uniform(0, 360)).moved(x=pushed)
     target, dropped = tip_over(
-        rng, track, phases.before + phases.acting - 1, edge=edge, tall=float(cast.tall(cast.target, y)), falls=falls
+        rng,
+        track,
+        phases.before + phases.acting - 1,
+        edge=edge,
+        tall=float(cast.tall(cast.target, y)),
+        falls=falls,
     )
     return _handled(rng, cast, target, phases, held=track, dropped=dropped, lingers=0.2)
 

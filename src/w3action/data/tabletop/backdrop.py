@@ -23,7 +23,14 @@ _PHASES = 2  # the backdrop is kept at this many sub-pixel shifts each way: shak
 
 _WOODS = ((186, 140, 96), (150, 104, 66), (208, 172, 128), (112, 80, 58), (222, 204, 176))
 _PLAINS = ((196, 200, 202), (120, 136, 146), (226, 220, 206), (92, 100, 96), (164, 178, 160), (170, 150, 158))
-_WALLS = ((206, 202, 190), (150, 164, 176), (180, 166, 150), (124, 132, 120), (220, 214, 214), (108, 112, 128))
+_WALLS = (
+    (206, 202, 190),
+    (150, 164, 176),
+    (180, 166, 150),
+    (124, 132, 120),
+    (220, 214, 214),
+    (108, 112, 128),
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,9 @@ class Backdrop:
     """The still picture at each sub-pixel phase, and where the floor (not the table) shows."""
 
     pictures: dict[tuple[int, int], Image.Image]  # (phase x, phase y) -> RGB, SIZE + 2 MARGIN wide
-    floor: Image.Image | None  # L, same size: 255 where things are seen that have dropped behind the table's edge
+    floor: (
+        Image.Image | None
+    )  # L, same size: 255 where things are seen that have dropped behind the table's edge
 
     def crop(self, dx: float, dy: float) -> tuple[Image.Image, Image.Image | None, float, float]:
         """The frame and floor mask with the scene shifted by about (dx, dy) pixels, and the exact shift.
@@ -57,7 +66,9 @@ def draw_backdrop(rng: np.random.Generator, stage: Stage, light: Light = DAYLIGH
     colour[:wall_rows] = _wall(rng, x[:wall_rows], y[:wall_rows], stage)
     near, depth = scale[wall_rows:], np.float32((UNIT_Y - stage.horizon) / stage.lying)
     table = _table(rng, (x[wall_rows:] - CENTRE_X) / near, depth / near)  # across and away, scene units
-    shade = 0.86 + 0.14 * (y[wall_rows:, :1] - stage.back) / (SIZE - stage.back)  # light falls off towards the wall
+    shade = 0.86 + 0.14 * (y[wall_rows:, :1] - stage.back) / (
+        SIZE - stage.back
+    )  # light falls off towards the wall
     np.multiply(table, shade[..., None], out=colour[wall_rows:])
     colour[wall_rows - 1 : wall_rows + 1] *= 0.6
     floor = None
@@ -76,7 +87,9 @@ def draw_backdrop(rng: np.random.Generator, stage: Stage, light: Light = DAYLIGH
     picture = Image.fromarray(np.clip(np.asarray(picture.reduce(_FINE)) + grain, 0, 255).astype(np.uint8))
     _things_at_the_back(rng, picture, stage)
     picture = picture.point([level for table in light.tables for level in table])
-    pictures = {(i, j): _shifted(picture, i / _PHASES, j / _PHASES) for i in range(_PHASES) for j in range(_PHASES)}
+    pictures = {
+        (i, j): _shifted(picture, i / _PHASES, j / _PHASES) for i in range(_PHASES) for j in range(_PHASES)
+    }
     return Backdrop(pictures, floor)
 
 
@@ -95,7 +108,11 @@ def _pick(rng: np.random.Generator, colours: tuple) -> np.ndarray:
 def _table(rng: np.random.Generator, across: np.ndarray, away: np.ndarray) -> np.ndarray:
     """(h, w, 3) colours of the table top at (h, w) places of it."""
     kind = rng.choice(["planks", "long planks", "checks", "stripes", "speckles", "plain"])
-    wood, plain, cloth = _pick(rng, _WOODS), _pick(rng, _PLAINS), np.array(draw_colours(rng, 1)[0], np.float32)
+    wood, plain, cloth = (
+        _pick(rng, _WOODS),
+        _pick(rng, _PLAINS),
+        np.array(draw_colours(rng, 1)[0], np.float32),
+    )
     if kind in ("planks", "long planks"):
         run, side = (across, away) if kind == "planks" else (away, across)
         width = rng.uniform(16, 30)
@@ -134,7 +151,9 @@ def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, stage: Stage) 
         columns, rows = np.abs(x[0] - left - width / 2), y[:, 0]
         inside = np.ix_(rows < low, columns < width / 2)
         wall[inside] = wall[inside] * 0.35 + paint * 0.55
-        frame = (np.abs(columns - width / 2 + 0.75) < 0.75)[None] | (np.abs(rows - low + 0.75) < 0.75)[:, None]
+        frame = (np.abs(columns - width / 2 + 0.75) < 0.75)[None] | (np.abs(rows - low + 0.75) < 0.75)[
+            :, None
+        ]
         wall[frame & (rows < low)[:, None] & (columns < width / 2)[None]] *= 0.6
     return wall
 
@@ -183,6 +202,4 @@ def _things_at_the_back(rng: np.random.Generator, picture: Image.Image, stage: S
         thing = draw_thing(rng, rng.uniform(9, 15))
         s = float(stage.scale(y))
         sprite = thing.render(yaw_degrees=rng.uniform(0, 360), elevation=stage.elevation)
-        paste_sprite(
-            picture, sprite, x + MARGIN, y + MARGIN - thing.height / 2 * stage.upright * s, scale=s
-        )
+        paste_sprite(picture, sprite, x + MARGIN, y + MARGIN - thing.height / 2 * stage.upright * s, scale=s)

@@ -66,7 +66,9 @@ def draw_faller(
         begins = int(rng.integers(0, num_frames - 8))
         lasts = int(rng.integers(5, 12))
         way = np.clip((np.arange(num_frames) - begins) / lasts, 0, 1)
-        track = rest(num_frames, edge, y, yaw=rng.uniform(0, 360)).moved(x=edge - rng.uniform(6, 16) * (1 - way))
+        track = rest(num_frames, edge, y, yaw=rng.uniform(0, 360)).moved(
+            x=edge - rng.uniform(6, 16) * (1 - way)
+        )
         last = min(begins + lasts, num_frames - 1)
         track, dropped = tip_over(
             rng, track, last, edge=edge, tall=thing.height * stage.upright * s, falls=rng.random() < 0.8

@@ -33,7 +33,11 @@ _SKINS: tuple[Colour, ...] = (
 _DENSITY = 1.75  # sprite pixels per scene unit
 _SUPERSAMPLE = 2
 _FINE = _DENSITY * _SUPERSAMPLE
-_LEFT, _RIGHT, _HALF = -150.0, 34.0, 24.0  # the canvas in scene units: a forearm long enough to leave any image
+_LEFT, _RIGHT, _HALF = (
+    -150.0,
+    34.0,
+    24.0,
+)  # the canvas in scene units: a forearm long enough to leave any image
 
 Point = tuple[float, float]
 # Each finger: knuckle, middle joint, tip, and its width. Little finger first: the index lies on top.
@@ -70,8 +74,21 @@ _THUMBS: dict[str, tuple[Point, Point, Point]] = {
     "flat": ((4.0, -6.4), (10.4, -10.6), (15.8, -11.0)),
 }
 # Where in its own frame each pose touches things.
-GRIPS: dict[str, Point] = {"open": (24.0, 0.0), "grasp": (24.5, -3.0), "point": (27.0, -3.6), "flat": (24.0, 0.0)}
-_PALM: tuple[Point, ...] = ((-1.5, -5.0), (3.0, -6.9), (9.0, -7.6), (14.4, -6.6), (15.6, -1.0), (14.4, 4.0), (11.8, 8.4))
+GRIPS: dict[str, Point] = {
+    "open": (24.0, 0.0),
+    "grasp": (24.5, -3.0),
+    "point": (27.0, -3.6),
+    "flat": (24.0, 0.0),
+}
+_PALM: tuple[Point, ...] = (
+    (-1.5, -5.0),
+    (3.0, -6.9),
+    (9.0, -7.6),
+    (14.4, -6.6),
+    (15.6, -1.0),
+    (14.4, 4.0),
+    (11.8, 8.4),
+)
 _PALM_END: tuple[Point, ...] = ((6.0, 8.2), (1.5, 6.4), (-1.5, 5.0))
 
 
@@ -131,7 +148,9 @@ class _Pen:
         return (point[0] - _LEFT) * _FINE, (point[1] + _HALF) * _FINE
 
 
-def _front(pen: _Pen, pose: str, skin: np.ndarray, sleeve: np.ndarray, cuff: float, watch: Colour | None) -> Sprite:
+def _front(
+    pen: _Pen, pose: str, skin: np.ndarray, sleeve: np.ndarray, cuff: float, watch: Colour | None
+) -> Sprite:
     rim, low, high = skin * 0.55, skin * 0.86, np.minimum(skin * 1.08 + 6, 255)
     # Forearm: three bands of light make the tube round.
     for half, shift, tone in ((1.0, 0.0, rim), (0.9, 0.0, low), (0.72, -0.6, skin), (0.34, -1.4, high)):
@@ -146,7 +165,9 @@ def _front(pen: _Pen, pose: str, skin: np.ndarray, sleeve: np.ndarray, cuff: flo
             wide, near = 12.5 * half, 8.6 * half
             pen.polygon([(_LEFT, -wide + shift), (cuff, -near + shift), (cuff, near + shift),
                            (_LEFT, wide + shift)], tone)  # fmt: skip
-        pen.polygon([(cuff - 2.6, -8.9), (cuff + 0.6, -8.9), (cuff + 0.6, 8.9), (cuff - 2.6, 8.9)], sleeve * 0.62)
+        pen.polygon(
+            [(cuff - 2.6, -8.9), (cuff + 0.6, -8.9), (cuff + 0.6, 8.9), (cuff - 2.6, 8.9)], sleeve * 0.62
+        )
     palm = [*_PALM, *_PALM_END]
     pen.polygon(_grown(palm, 0.7), rim)
     pen.polygon(palm, low)
@@ -165,9 +186,7 @@ def _thumb(pen: _Pen, pose: str, skin: np.ndarray) -> Sprite:
     return pen.sprite()
 
 
-def _finger(
-    pen: _Pen, a: Point, b: Point, tip: Point, width: float, skin: np.ndarray, *, nail: bool
-) -> None:
+def _finger(pen: _Pen, a: Point, b: Point, tip: Point, width: float, skin: np.ndarray, *, nail: bool) -> None:
     rim, low, high = skin * 0.55, skin * 0.86, np.minimum(skin * 1.08 + 6, 255)
     for grow, shift, tone in ((1.1, 0.0, rim), (-0.2, 0.0, low), (-1.3, -0.35, skin), (-3.2, -0.7, high)):
         for p, q in ((a, b), (b, tip)):
@@ -176,7 +195,11 @@ def _finger(
     if nail:
         length = math.hypot(tip[0] - b[0], tip[1] - b[1]) or 1.0
         ahead = ((tip[0] - b[0]) / length, (tip[1] - b[1]) / length)
-        pen.dot((tip[0] + ahead[0] * 0.7, tip[1] + ahead[1] * 0.7), 1.25, np.minimum(skin * 0.7 + (88, 70, 66), 255))
+        pen.dot(
+            (tip[0] + ahead[0] * 0.7, tip[1] + ahead[1] * 0.7),
+            1.25,
+            np.minimum(skin * 0.7 + (88, 70, 66), 255),
+        )
 
 
 def _outline(pose: str) -> np.ndarray:

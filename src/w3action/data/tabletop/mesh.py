@@ -103,7 +103,9 @@ class Solid:
         return Sprite(image.convert("RGBa").reduce(_SUPERSAMPLE), anchor=(half_w, half_h), density=DENSITY)
 
 
-def box(width: float, depth: float, height: float, colours: dict[str, Colour], *, z: float = 0.0) -> list[Face]:
+def box(
+    width: float, depth: float, height: float, colours: dict[str, Colour], *, z: float = 0.0
+) -> list[Face]:
     """A block centred on the axis; ``colours`` for ``top``, ``front``, ``back``, ``left``, ``right`` or ``any``."""
     x, y, t = width / 2, depth / 2, z + height
     corners = {

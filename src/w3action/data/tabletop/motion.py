@@ -55,7 +55,11 @@ def rest(num_frames: int, x: float, y: float, *, yaw: float = 0.0, z: float = 0.
 
 
 def draw_phases(
-    rng: np.random.Generator, num_frames: int, *, share: tuple[float, float] = (0.4, 0.62), after: int | None = None
+    rng: np.random.Generator,
+    num_frames: int,
+    *,
+    share: tuple[float, float] = (0.4, 0.62),
+    after: int | None = None,
 ) -> Phases:
     """Split a clip at random; ``after`` fixes the last phase, else before and after are exchangeable."""
     acting = max(10, round(num_frames * rng.uniform(*share)))

@@ -73,7 +73,10 @@ class _Actor:
         turn = round(float(track.yaw[k]) / _YAW_STEP) % round(360 / _YAW_STEP)
         if turn not in self._views:
             self._views[turn] = self.thing.render(
-                yaw_degrees=turn * _YAW_STEP, elevation=self._stage.elevation, light=self._light, inner=self._inner
+                yaw_degrees=turn * _YAW_STEP,
+                elevation=self._stage.elevation,
+                light=self._light,
+                inner=self._inner,
             )
         scale = float(self._stage.scale(track.y[k]))
         centre = track.y[k] - track.z[k] - self.thing.height / 2 * self._stage.upright * scale
@@ -183,7 +186,13 @@ def _shadow(strength: float) -> Sprite:
 
 
 def _paste_shadow(
-    frame: Image.Image, shadows: list[Sprite], stage: Stage, thing: Solid, track: Track, k: int, shift: list[float]
+    frame: Image.Image,
+    shadows: list[Sprite],
+    stage: Stage,
+    thing: Solid,
+    track: Track,
+    k: int,
+    shift: list[float],
 ) -> None:
     height = track.z[k]
     sprite = shadows[0 if height < 3 else 1 if height < 14 else 2]

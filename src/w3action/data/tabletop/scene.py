@@ -94,7 +94,9 @@ def _faller_share(label: str) -> float:
 
     More often where the hand's object only nearly falls, so that the mere sight of a falling thing tells little.
     """
-    return {"Pushing something so that it falls": 0.3, "Pushing something so that it almost falls": 0.7}.get(label, 0.3)
+    return {"Pushing something so that it falls": 0.3, "Pushing something so that it almost falls": 0.7}.get(
+        label, 0.3
+    )
 
 
 def _taken(cast: Cast, timeline: Timeline) -> list[tuple[float, float, float]]:

@@ -23,7 +23,9 @@ class Stage:
 
     horizon: float  # row of the vanishing point, above the image (negative)
     back: float  # row where the table top ends and the wall begins
-    edge: float | None  # the side edge's distance right of the centre at UNIT_Y; None: the table has no side edge
+    edge: (
+        float | None
+    )  # the side edge's distance right of the centre at UNIT_Y; None: the table has no side edge
     elevation: float  # radians, the camera's angle above the table top
 
     def scale(self, y: float | np.ndarray) -> float | np.ndarray:

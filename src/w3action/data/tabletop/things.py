@@ -32,7 +32,10 @@ _PALETTE: tuple[Colour, ...] = (
 def draw_colours(rng: np.random.Generator, count: int) -> list[Colour]:
     """``count`` different, slightly varied colours."""
     picks = rng.choice(len(_PALETTE), size=count, replace=False)
-    return [tuple(int(c) for c in np.clip(np.array(_PALETTE[i]) + rng.integers(-14, 15, 3), 0, 255)) for i in picks]
+    return [
+        tuple(int(c) for c in np.clip(np.array(_PALETTE[i]) + rng.integers(-14, 15, 3), 0, 255))
+        for i in picks
+    ]
 
 
 def draw_thing(rng: np.random.Generator, width: float, kind: str | None = None) -> Solid:
@@ -56,7 +59,9 @@ def _block(rng: np.random.Generator, width: float) -> Solid:
     base, mark, other = draw_colours(rng, 3)
     w, h = width * 0.82, width * rng.uniform(0.55, 0.85)
     faces = box(w, w * rng.uniform(0.8, 1.0), h, {"any": base, "left": other})
-    arrow = np.array([(0.5, 0.9), (0.14, 0.5), (0.36, 0.5), (0.36, 0.1), (0.64, 0.1), (0.64, 0.5), (0.86, 0.5)])
+    arrow = np.array(
+        [(0.5, 0.9), (0.14, 0.5), (0.36, 0.5), (0.36, 0.1), (0.64, 0.1), (0.64, 0.5), (0.86, 0.5)]
+    )
     faces.append(decal(faces[0], 0, arrow[::-1], mark))
     faces.append(decal(faces[1], 1, _spot(0.5, 0.5, 0.27), mark))
     faces.append(decal(faces[4], 4, _bar(0.38, 0.0, 0.62, 1.0), mark))
@@ -90,7 +95,9 @@ def _cup(rng: np.random.Generator, width: float) -> Solid:
     """A mug: hollow, with a handle on one side and a band."""
     body, band = draw_colours(rng, 2)
     r, h = width * 0.36, width * rng.uniform(0.66, 0.85)
-    faces = _hollow(r * rng.uniform(0.8, 1.0), r, h, lambda ring, k: band if ring == 1 and k % 8 < 5 else body, body)
+    faces = _hollow(
+        r * rng.uniform(0.8, 1.0), r, h, lambda ring, k: band if ring == 1 and k % 8 < 5 else body, body
+    )
     handle = []
     for t0, t1 in zip(np.linspace(-1.2, 1.2, 6)[:-1], np.linspace(-1.2, 1.2, 6)[1:], strict=True):
         handle += _strap(r * 0.9, h * 0.52, width * 0.22, h * 0.32, t0, t1, width * 0.1, body)
@@ -101,7 +108,14 @@ def _bottle(rng: np.random.Generator, width: float) -> Solid:
     """A bottle with a cap and a label that goes half way round."""
     glass, label, cap = draw_colours(rng, 3)
     r, h = width * 0.3, width * rng.uniform(1.0, 1.15)
-    profile = [(r, 0), (r, 0.16 * h), (r, 0.52 * h), (0.84 * r, 0.64 * h), (0.38 * r, 0.76 * h), (0.38 * r, 0.86 * h)]
+    profile = [
+        (r, 0),
+        (r, 0.16 * h),
+        (r, 0.52 * h),
+        (0.84 * r, 0.64 * h),
+        (0.38 * r, 0.76 * h),
+        (0.38 * r, 0.86 * h),
+    ]
     faces = lathe(profile, lambda ring, k: label if ring == 1 and k < 8 else glass, segments=14)
     faces += lathe([(0.46 * r, 0.86 * h), (0.46 * r, h)], lambda ring, k: cap, segments=8)
     faces.append(disc(0.46 * r, h, cap, segments=8))
@@ -131,7 +145,10 @@ def _house(rng: np.random.Generator, width: float) -> Solid:
     faces.append(decal(faces[0], 0, _bar(0.36, 0.0, 0.64, 0.72), door))
     faces.append(decal(faces[3], 3, _spot(0.5, 0.5, 0.25), door))
     x, y = w / 2 * 1.06, d / 2 * 1.06
-    slopes = [[(-x, y, h), (x, y, h), (x, 0, ridge), (-x, 0, ridge)], [(x, -y, h), (-x, -y, h), (-x, 0, ridge)]]
+    slopes = [
+        [(-x, y, h), (x, y, h), (x, 0, ridge), (-x, 0, ridge)],
+        [(x, -y, h), (-x, -y, h), (-x, 0, ridge)],
+    ]
     slopes[1].append((x, 0, ridge))
     faces += [Face(np.array(points, float), roof) for points in slopes]
     faces.append(decal(faces[-2], len(faces) - 2, _bar(0.12, 0.0, 0.3, 1.0), door))
@@ -153,13 +170,21 @@ THINGS: dict[str, Callable[[np.random.Generator, float], Solid]] = {
 def _bowl(rng: np.random.Generator, width: float) -> Solid:
     body, band = draw_colours(rng, 2)
     r = width / 2
-    return solid(_hollow(0.6 * r, r, width * rng.uniform(0.36, 0.46), lambda ring, k: band if ring == 2 else body, body))
+    return solid(
+        _hollow(
+            0.6 * r, r, width * rng.uniform(0.36, 0.46), lambda ring, k: band if ring == 2 else body, body
+        )
+    )
 
 
 def _bucket(rng: np.random.Generator, width: float) -> Solid:
     body, band = draw_colours(rng, 2)
     r = width / 2
-    return solid(_hollow(0.82 * r, r, width * rng.uniform(0.5, 0.6), lambda ring, k: band if k % 4 == 0 else body, body))
+    return solid(
+        _hollow(
+            0.82 * r, r, width * rng.uniform(0.5, 0.6), lambda ring, k: band if k % 4 == 0 else body, body
+        )
+    )
 
 
 def _crate(rng: np.random.Generator, width: float) -> Solid:
@@ -175,7 +200,12 @@ def _crate(rng: np.random.Generator, width: float) -> Solid:
     faces += outside
     faces.append(decal(faces[base], base, _bar(0.3, 0.25, 0.7, 0.7), label))
     x, y = w / 2, d / 2
-    for a, b, c, e in ((-x, x, y - wall, y), (-x, x, -y, -y + wall), (-x, -x + wall, -y, y), (x - wall, x, -y, y)):
+    for a, b, c, e in (
+        (-x, x, y - wall, y),
+        (-x, x, -y, -y + wall),
+        (-x, -x + wall, -y, y),
+        (x - wall, x, -y, y),
+    ):
         rim = np.array([(a, e, h), (b, e, h), (b, c, h), (a, c, h)], float)
         faces.append(Face(rim, tuple(min(255, c + 22) for c in body), inner=bool(e == -y + wall)))
     return solid(faces)
@@ -187,8 +217,18 @@ _CONTAINERS = (_bowl, _bucket, _crate)
 def _cloth(rng: np.random.Generator, width: float, height: float) -> Solid:
     a, b = draw_colours(rng, 2)
     r, top = width / 2, height * 1.06
-    pattern = [lambda i, k: a if k % 4 < 2 else b, lambda i, k: a if (i + k // 2) % 2 else b, lambda i, k: a if i % 2 else b]
-    profile = [(r * 1.04, 0), (r * 0.96, 0.3 * top), (r * 0.84, 0.62 * top), (r * 0.64, 0.88 * top), (0.0, top)]
+    pattern = [
+        lambda i, k: a if k % 4 < 2 else b,
+        lambda i, k: a if (i + k // 2) % 2 else b,
+        lambda i, k: a if i % 2 else b,
+    ]
+    profile = [
+        (r * 1.04, 0),
+        (r * 0.96, 0.3 * top),
+        (r * 0.84, 0.62 * top),
+        (r * 0.64, 0.88 * top),
+        (0.0, top),
+    ]
     return solid(lathe(profile, pattern[rng.integers(3)], segments=20, ripple=(5, 0.12)))
 
 

@@ -1,0 +1,134 @@
+"""The main job on a fresh machine: draw videos, train four networks on them, compare them, show where they look.
+
+Every run stands in a folder of its own and a finished one is not trained again, so a stopped demo goes on.
+"""
+
+import dataclasses
+import json
+import statistics
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from w3action.config import RunConfig, override
+from w3action.data import FrameCache, read_manifest
+from w3action.data.tabletop import write_tabletop
+from w3action.demo_report import Example, Row, write_report
+from w3action.infer.explain import explain
+from w3action.infer.predict import predict
+from w3action.measure import measure
+from w3action.models import load_checkpoint
+from w3action.models.checkpoint import write_atomically
+from w3action.recipes import demo as demo_recipe
+from w3action.train import train
+from w3action.train.folder import read_metrics
+
+NUM_EXAMPLES = 4
+
+# Each run is the one before it with one thing changed.
+SETTINGS = {
+    "tsn": ["model.name=tsn_small"],
+    "tsm": ["model.name=tsm_small"],
+    "tsm_w3": ["model.name=tsm_small", "model.attention=w3"],
+    "tsm_w3_mfr": ["model.name=tsm_small", "model.attention=w3", "mfr=true"],
+}
+
+
+def run_demo(out: Path, *, num_videos: int, seed: int) -> Path:
+    """Run everything and return the report's path.
+
+    Args:
+        out: the folder for the data, the runs and the report.
+        num_videos: of the drawn set; 70 % train, 10 % val, 20 % test.
+        seed: of the set and of the runs.
+
+    Raises:
+        ValueError: `out` holds another demo, or the set is too small to train on.
+    """
+    console = Console(highlight=False)
+    manifest = _draw(out / "tabletop", num_videos, seed, console)
+    cache = FrameCache(4 * 2**30)  # the runs share the decoded frames
+    rows = []
+    for name, settings in SETTINGS.items():
+        config = override(demo_recipe(), [*settings, f"seed={seed}"])
+        if config.mfr:
+            config = dataclasses.replace(config, mfr_teacher=str(out / "tsm_w3"))
+        rows.append(_train_and_measure(name, config, manifest, out / name, cache))
+    best = out / "tsm_w3_mfr"
+    examples = _examples(best, manifest, out / "examples")
+    write_atomically(
+        out / "report.json", (json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n").encode()
+    )
+    report = write_report(out, rows=rows, examples=examples, num_videos=num_videos)
+
+    table = Table("network", "top-1", "top-5", "GFLOPs", "parameters", "training clips/s")
+    for row in rows:
+        table.add_row(
+            row.name,
+            f"{row.top1:.1f} %",
+            f"{row.top5:.1f} %",
+            f"{row.gflops:.3f}",
+            f"{row.params / 1e6:.2f} M",
+            f"{row.train_clips_per_second:.0f}",
+        )
+    console.print(table)
+    for example in examples:
+        console.print(
+            f"{example.video.name}: {example.prediction} ({100 * example.probability:.0f} %), is {example.label}"
+        )
+    return report
+
+
+def _draw(folder: Path, num_videos: int, seed: int, console: Console) -> Path:
+    columns = (
+        TextColumn("drawing"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=num_videos)
+        manifest = write_tabletop(
+            folder, num_videos=num_videos, seed=seed, on_video=lambda: progress.advance(task)
+        )
+    console.print(f"{num_videos} videos in {folder}")
+    return manifest
+
+
+def _train_and_measure(name: str, config: RunConfig, manifest: Path, run: Path, cache: FrameCache) -> Row:
+    train(config, data=manifest, val=None, out=run, resume=True, cache=cache)
+    measured = measure(run, data=manifest, split="test", num_workers=0, cache=cache)
+    speeds = [row["clips_per_second"] for row in read_metrics(run)]
+    return Row(
+        name=name,
+        top1=measured.metrics.top1,
+        top5=measured.metrics.top5,
+        gflops=measured.cost.gflops,
+        params=measured.cost.params,
+        train_clips_per_second=statistics.median(speeds),
+    )
+
+
+def _examples(run: Path, manifest: Path, out: Path) -> list[Example]:
+    """Predict and explain the first test videos of as many classes."""
+    checkpoint = load_checkpoint(run)
+    videos = read_manifest(manifest, split="test", classes=checkpoint.classes).videos
+    first_of_class = {}
+    for video in videos:
+        first_of_class.setdefault(video.label, video)
+    examples = []
+    for video in list(first_of_class.values())[:NUM_EXAMPLES]:
+        found = predict(checkpoint, video.path, top=1)
+        explain(checkpoint, video.path, out=out / video.path.stem)
+        examples.append(
+            Example(
+                video=video.path,
+                label=checkpoint.classes[video.label],
+                prediction=found.classes[0],
+                probability=found.probabilities[0],
+                pictures=out / video.path.stem,
+            )
+        )
+    return examples
