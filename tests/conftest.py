@@ -1,12 +1,15 @@
 """For all tests: shapes in signatures are checked, and the shared real data is found where there is any."""
 
+import os
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch: the test processes share the cores as they are
 
 import pytest
 from jaxtyping import install_import_hook
 
-# Before anything imports w3action: jaxtyping annotations are then checked by beartype at every call.
-install_import_hook("w3action", "beartype.beartype")
+# Before anything imports w3action: its annotations are then checked at every call. An int passes for a float.
+install_import_hook("w3action", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,11 @@ def shared_dir() -> Path:
     if not (folder / "assets").is_dir():
         pytest.skip("no folder of shared real data beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tabletop(tmp_path_factory) -> Path:
+    """A drawn set's manifest: 80 videos of 16 classes, 56 train, 8 val, 16 test."""
+    from w3action.data.tabletop import write_tabletop
+
+    return write_tabletop(tmp_path_factory.mktemp("tabletop"), num_videos=80, seed=0)

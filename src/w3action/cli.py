@@ -7,12 +7,14 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 app = tyro.extras.SubcommandApp()
@@ -117,8 +119,7 @@ def eval_verb(
     metrics = measured.metrics
     table = Table("", f"{run.name}, {protocol}", title_justify="left")
     rows = {
-        "videos": f"{metrics.num_videos}"
-        + (f" ({measured.num_skipped} skipped)" if measured.num_skipped else ""),
+        "videos": f"{metrics.num_videos}" + (f" ({measured.num_skipped} skipped)" if measured.num_skipped else ""),
         "top-1": f"{metrics.top1:.2f} %",
         "top-5": f"{metrics.top5:.2f} %",
         "mean class accuracy": f"{metrics.mean_class_accuracy:.2f} %",
@@ -199,9 +200,7 @@ def explain_verb(
     explained = explain(load_checkpoint(run), video, out=out, stage=stage)
     best, probability = explained.prediction[0]
     if as_json:
-        print(
-            json.dumps({"class": best, "probability": probability, "page": str(out / "index.html")}, indent=2)
-        )
+        print(json.dumps({"class": best, "probability": probability, "page": str(out / "index.html")}, indent=2))
     else:
         print(f"{best} ({100 * probability:.1f} %)\n{out / 'index.html'}")
 
@@ -273,9 +272,7 @@ def flops_verb(
 
 
 @data_app.command(name="tabletop")
-def tabletop_verb(
-    *, out: Path, num_videos: int = 1500, seed: int = 0, num_workers: int | None = None
-) -> None:
+def tabletop_verb(*, out: Path, num_videos: int = 1500, seed: int = 0, num_workers: int | None = None) -> None:
     """Draw the tabletop set: real MP4 files of a hand at work, 16 classes that no single frame tells apart.
 
     Args:
@@ -311,25 +308,14 @@ def demo_verb(*, out: Path = Path("runs/demo"), num_videos: int = 1500, seed: in
     print(run_demo(out, num_videos=num_videos, seed=seed))
 
 
-class _bar:  # noqa: N801 (used as a function)
-    """A progress bar on standard error: `with _bar("what", total=n) as (progress, task)`."""
-
-    def __init__(self, what: str, *, total: int | None = None, hidden: bool = False):
-        columns = (
-            TextColumn(what),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True),
-        )
-        self.progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden)
-        self.task = self.progress.add_task("", total=total)
-
-    def __enter__(self):
-        self.progress.__enter__()
-        return self.progress, self.task
-
-    def __exit__(self, *exception: object) -> None:
-        self.progress.__exit__(*exception)
+@contextmanager
+def _bar(what: str, *, total: int | None = None, hidden: bool = False) -> Iterator[tuple[Progress, TaskID]]:
+    """Show a progress bar on standard error."""
+    columns = (TextColumn(what), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    console = Console(stderr=True)
+    hidden = hidden or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        yield progress, progress.add_task("", total=total)
 
 
 def _complain(error: Exception) -> None:
@@ -339,9 +325,7 @@ def _complain(error: Exception) -> None:
 def main() -> None:
     """Run `w3`. With W3_TRACEBACK=1 an error shows where it was raised."""
     try:
-        code = app.cli(
-            prog="w3", description=__import__("w3action").__doc__, config=(tyro.conf.FlagCreatePairsOff,)
-        )
+        code = app.cli(prog="w3", description=__import__("w3action").__doc__, config=(tyro.conf.FlagCreatePairsOff,))
     except (ValueError, OSError) as error:
         if os.environ.get("W3_TRACEBACK"):
             raise

@@ -114,13 +114,9 @@ def override(config: RunConfig, settings: Sequence[str]) -> RunConfig:
         for depth, part in enumerate(parts):
             free = depth > 0 and parts[depth - 1] == "attention_options"  # the layer itself knows its options
             if not isinstance(place, dict):
-                raise ConfigError(
-                    f"--set {setting}: {'.'.join(parts[:depth])} is one value, without settings below it"
-                )
+                raise ConfigError(f"--set {setting}: {'.'.join(parts[:depth])} is one value, without settings below it")
             if part not in place and not free:
-                raise ConfigError(
-                    f"--set {setting}: there is no {key.strip()!r}; choose one of {', '.join(place)}"
-                )
+                raise ConfigError(f"--set {setting}: there is no {key.strip()!r}; choose one of {', '.join(place)}")
             if depth == len(parts) - 1:
                 place[part] = _value(text.strip(), place.get(part))
             else:

@@ -90,9 +90,7 @@ def _draw(folder: Path, num_videos: int, seed: int, console: Console) -> Path:
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=num_videos)
-        manifest = write_tabletop(
-            folder, num_videos=num_videos, seed=seed, on_video=lambda: progress.advance(task)
-        )
+        manifest = write_tabletop(folder, num_videos=num_videos, seed=seed, on_video=lambda: progress.advance(task))
     console.print(f"{num_videos} videos in {folder}")
     return manifest
 

@@ -74,9 +74,7 @@ def measure(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     checkpoint = load_checkpoint(run, device=device, weights=weights)
     settings = _settings_of(run)
-    manifest = read_manifest(
-        data, split=split, classes=checkpoint.classes, label_column=_label_column(settings)
-    )
+    manifest = read_manifest(data, split=split, classes=checkpoint.classes, label_column=_label_column(settings))
     clip = checkpoint.clip_format
     on_start(len(manifest.videos))
     started = time.perf_counter()
@@ -126,9 +124,7 @@ def measure(
         "settings": settings,
     }
     write_atomically(report, (json.dumps(_as_json(measurement, protocol, about), indent=2) + "\n").encode())
-    draw_confusion(
-        metrics, checkpoint.classes, picture, title=f"{run.name}: {metrics.top1:.1f} % top-1, {protocol}"
-    )
+    draw_confusion(metrics, checkpoint.classes, picture, title=f"{run.name}: {metrics.top1:.1f} % top-1, {protocol}")
     return measurement
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import X264_GOP, draw_frame, read_numbers
+from drawn_videos import X264_GOP, draw_frame, read_numbers
 
 from w3action.data import decode, probe
 

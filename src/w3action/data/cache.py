@@ -20,9 +20,7 @@ class FrameCache:
 
     def __init__(self, max_bytes: int):
         if max_bytes < 0:
-            raise ValueError(
-                f"max_bytes is {max_bytes} but must be at least 0: give for example 4 << 30 for 4 GiB"
-            )
+            raise ValueError(f"max_bytes is {max_bytes} but must be at least 0: give for example 4 << 30 for 4 GiB")
         self.max_bytes = max_bytes
         self.num_bytes = 0
         self._is_full = False

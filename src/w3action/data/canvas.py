@@ -18,9 +18,7 @@ class Canvas:
     def __init__(self, num_frames: int, *, short_side: int | None, num_threads: int):
         self.num_frames, self.short_side, self.num_threads = num_frames, short_side, num_threads
         self.reformatter = VideoReformatter()
-        self.pixels = np.empty(
-            (0, 0, 0, 3), np.uint8
-        )  # (t, h, w, c), made when the first frame tells its size
+        self.pixels = np.empty((0, 0, 0, 3), np.uint8)  # (t, h, w, c), made when the first frame tells its size
 
     def paint(self, frame: av.VideoFrame, places: np.ndarray) -> None:
         """Convert one frame into all of its places."""
@@ -58,9 +56,7 @@ def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return 0, False
-    a, b, _, c, d = np.frombuffer(matrix, np.int32)[
-        :5
-    ].tolist()  # (x, y) is shown at (ax + cy, bx + dy), y down
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()  # (x, y) is shown at (ax + cy, bx + dy), y down
     mirrored = a * d - b * c < 0
     if mirrored:
         a, b = -a, -b

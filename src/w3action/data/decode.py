@@ -123,9 +123,7 @@ def _list_frames(
     else:
         frames = _DecodedFrames(source, start_seconds=start_seconds, end_seconds=end_seconds)
     if not len(frames.seconds):
-        raise DecodeError(
-            f"{source.path}: no frame is shown in {span}; {_length_of(source)}, correct the span"
-        )
+        raise DecodeError(f"{source.path}: no frame is shown in {span}; {_length_of(source)}, correct the span")
     return frames
 
 
@@ -196,9 +194,7 @@ class _ListedFrames:
                     continue
                 # Frames on which no other depends need not be decoded, unless they are wanted.
                 codec.skip_frame = "NONREF" if skip_others and packet.pts not in targets else "DEFAULT"
-                fed = (
-                    [packet, None] if position == last else [packet]
-                )  # None: give out what is still held back
+                fed = [packet, None] if position == last else [packet]  # None: give out what is still held back
                 for frame in (frame for item in fed for frame in codec.decode(item)):
                     if frame.pts in waiting:
                         yield waiting.pop(frame.pts), frame
@@ -245,9 +241,7 @@ class _DecodedFrames:
                 return (times - times[0]) * float(stream.time_base)
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
-            raise DecodeError(
-                f"{self.source.path}: neither frame times nor a frame rate are stored; convert it to mp4"
-            )
+            raise DecodeError(f"{self.source.path}: neither frame times nor a frame rate are stored; convert it to mp4")
         return np.arange(len(pts)) / float(rate)
 
     def get(self, wanted: Int64[np.ndarray, " k"]) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -263,9 +257,7 @@ class _DecodedFrames:
     def _decode_all(self) -> Iterator[av.VideoFrame]:
         number = 0
         try:
-            for packet in itertools.chain(
-                self.source.demux(), [None]
-            ):  # None: give out what is still held back
+            for packet in itertools.chain(self.source.demux(), [None]):  # None: give out what is still held back
                 for frame in self.source.stream.codec_context.decode(packet):
                     number += 1
                     yield frame

@@ -64,24 +64,18 @@ def find_flip_pairs(classes: Sequence[str]) -> FlipMap:
     exact = {name: index for index, name in enumerate(classes)}
     if len(exact) != len(classes):
         twice = next(name for index, name in enumerate(classes) if exact[name] != index)
-        raise ValueError(
-            f"the class {twice!r} is listed twice among {len(classes)}: give each class one name"
-        )
+        raise ValueError(f"the class {twice!r} is listed twice among {len(classes)}: give each class one name")
     loose = {_key(name): index for index, name in enumerate(classes)}
     permutation = list(range(len(classes)))
     sided = [index for index, name in enumerate(classes) if _SIDE.search(name)]
     for index in sided:
         mirrored = mirror_name(classes[index])
         permutation[index] = exact.get(mirrored, loose.get(_key(mirrored), index))
-    lonely = [
-        index for index in sided if permutation[index] == index or permutation[permutation[index]] != index
-    ]
+    lonely = [index for index in sided if permutation[index] == index or permutation[permutation[index]] != index]
     for index in lonely:
         permutation[index] = index
     pairs = tuple((a, b) for a, b in enumerate(permutation) if a < b)
-    return FlipMap(
-        permutation=tuple(permutation), pairs=pairs, unpaired=tuple(classes[index] for index in lonely)
-    )
+    return FlipMap(permutation=tuple(permutation), pairs=pairs, unpaired=tuple(classes[index] for index in lonely))
 
 
 def _plain(word: str) -> str:

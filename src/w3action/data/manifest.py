@@ -93,9 +93,7 @@ def read_manifest(
     """
     source = Path(source)
     if not source.exists():
-        raise ManifestError(
-            f"{source}: no such file or folder; give a folder of class folders, a .csv or a .parquet"
-        )
+        raise ManifestError(f"{source}: no such file or folder; give a folder of class folders, a .csv or a .parquet")
     rows = _read_folder(source) if source.is_dir() else _read_table(source, label_column=label_column)
     beside = (source if source.is_dir() else source.parent) / "classes.txt"
     listed = beside.read_text(encoding="utf-8").splitlines() if beside.is_file() else []
@@ -148,13 +146,9 @@ class _Row:
 
 
 def _read_folder(folder: Path) -> list[_Row]:
-    tables = [
-        table.name for table in _visible(folder) if table.suffix == ".csv" and "path" in _first_line(table)
-    ]
+    tables = [table.name for table in _visible(folder) if table.suffix == ".csv" and "path" in _first_line(table)]
     if tables:
-        raise ManifestError(
-            f"{folder}: holds the manifests {', '.join(tables)}; give the path of one of them"
-        )
+        raise ManifestError(f"{folder}: holds the manifests {', '.join(tables)}; give the path of one of them")
     folders = [child for child in _visible(folder) if child.is_dir()]
     if folders and all(child.name.lower() in _SPLITS for child in folders):
         return [replace(row, split=child.name) for child in folders for row in _read_classes(child)]
@@ -193,14 +187,8 @@ def _read_table(source: Path, *, label_column: str) -> list[_Row]:
         elif source.suffix == ".csv":
             table = csv.read_csv(source, convert_options=csv.ConvertOptions(column_types=kinds))
         else:
-            raise ManifestError(
-                f"{source}: no manifest; give a folder of class folders, a .csv or a .parquet"
-            )
-        found = {
-            name: pc.cast(table[name], kinds[name]).to_pylist()
-            for name in table.column_names
-            if name in kinds
-        }
+            raise ManifestError(f"{source}: no manifest; give a folder of class folders, a .csv or a .parquet")
+        found = {name: pc.cast(table[name], kinds[name]).to_pylist() for name in table.column_names if name in kinds}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ManifestError(f"{source}: cannot be read as {source.suffix[1:]}: {reason}") from error
@@ -216,9 +204,7 @@ def _read_table(source: Path, *, label_column: str) -> list[_Row]:
         if not all(row):
             raise ManifestError(f"{source}: row {number} has no path or no {label_column}; fill it in")
     empty = [None] * table.num_rows
-    starts, ends = (
-        next((found[name] for name in names if name in found), empty) for names in _ALIASES.values()
-    )
+    starts, ends = (next((found[name] for name in names if name in found), empty) for names in _ALIASES.values())
     columns = (found["path"], found[label_column], starts, ends, found.get("split", empty))
     return [
         _Row(path=source.parent / path, label=label, start=start, end=end, split=split or None)
@@ -234,7 +220,7 @@ def _resolve(
     listed: tuple[str, ...],
     by_id: bool,
 ) -> tuple[tuple[str, ...], list[int]]:
-    """Class names, and the class id of every row; `listed`: classes.txt; `by_id`: whether ids may index it."""
+    """Class names, and the class id of every row (listed: classes.txt; by_id: whether ids may index it)."""
     found = {row.label for row in rows}
     sorted_found = tuple(sorted(found, key=int if all(map(_is_id, found)) else None))
     if classes is not None:

@@ -55,7 +55,7 @@ def test_dense(
     num_frames: int,
     *,
     num_segments: int,
-    num_clips: int = 10,
+    num_clips: int = 10,  # noqa: PT028
     window: int = 64,  # noqa: PT028
 ) -> Indices:
     """`num_clips` dense clips whose starts are evenly spaced from 0 to max(0, num_frames - window)."""

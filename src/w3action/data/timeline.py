@@ -69,9 +69,7 @@ class Source:
         if not streams:
             kinds = {"video": "a still picture"}  # of a piece of music
             held = sorted({kinds.get(stream.type, stream.type) for stream in self.container.streams})
-            raise DecodeError(
-                f"{self.path}: holds no video, only {', '.join(held) or 'nothing'}; give a video file"
-            )
+            raise DecodeError(f"{self.path}: holds no video, only {', '.join(held) or 'nothing'}; give a video file")
         best = self.container.streams.best("video")
         stream = streams.get(best.index if best else -1, next(iter(streams.values())))
         for other in self.container.streams:

@@ -56,9 +56,7 @@ class TrainTransform:
     ):
         _check_size(size=size)
         if not scales or not all(0 < scale <= 1 for scale in scales):
-            raise ValueError(
-                f"scales are {scales} but must lie in (0, 1]: give for example (1, 0.875, 0.75, 0.66)"
-            )
+            raise ValueError(f"scales are {scales} but must lie in (0, 1]: give for example (1, 0.875, 0.75, 0.66)")
         for name, value in {"flip_probability": flip_probability, "color_jitter": color_jitter}.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value} but must lie in [0, 1]: give for example 0.5")
@@ -109,13 +107,9 @@ class TestTransform:
     def __init__(self, *, size: int, resize: int, crops: Literal["center", "full", "ten"] = "center"):
         _check_size(size=size, resize=resize)
         if crops not in ("center", "full", "ten"):
-            raise ValueError(
-                f"crops is {crops!r} but must be 'center', 'full' or 'ten': 'center' is one view"
-            )
+            raise ValueError(f"crops is {crops!r} but must be 'center', 'full' or 'ten': 'center' is one view")
         if size > resize and crops != "full":
-            raise ValueError(
-                f"size is {size} but must be at most resize, {resize}: raise resize or lower size"
-            )
+            raise ValueError(f"size is {size} but must be at most resize, {resize}: raise resize or lower size")
         self.size, self.resize, self.crops = size, resize, crops
 
     @property
@@ -143,9 +137,7 @@ class TestTransform:
             "full": [(0, 0), (free_x // 2, free_y // 2), (free_x, free_y)],
             "ten": [(0, 0), (free_x, 0), (0, free_y), (free_x, free_y), (free_x // 2, free_y // 2)],
         }[self.crops]
-        views = torch.stack(
-            [frames[..., y : y + side, x : x + side] for x, y in places]
-        )  # (v, c, t, side, side)
+        views = torch.stack([frames[..., y : y + side, x : x + side] for x, y in places])  # (v, c, t, side, side)
         if self.crops == "ten":
             views = torch.cat([views, views.flip(-1)])
         return normalize(views), False

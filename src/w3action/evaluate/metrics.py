@@ -29,7 +29,7 @@ def compute_metrics(scores: Float[Tensor, "n k"], labels: Int[Tensor, "n"]) -> M
     n, k = scores.shape
     if n == 0:
         raise ValueError("there are no videos to measure: none could be read")
-    confusion = multiclass_confusion_matrix(scores.argmax(dim=1), labels, num_classes=k)
+    confusion = multiclass_confusion_matrix(scores.argmax(dim=1), labels, num_classes=k, validate_args=False)
     per_class = confusion.diagonal() / confusion.sum(dim=1).clamp(min=1)
     occurs = confusion.sum(dim=1) > 0
     return Metrics(
@@ -37,8 +37,7 @@ def compute_metrics(scores: Float[Tensor, "n k"], labels: Int[Tensor, "n"]) -> M
         top5=100 * _top(scores, labels, min(5, k)),
         mean_class_accuracy=100 * per_class[occurs].mean().item(),
         per_class=tuple(
-            100 * value if there else None
-            for value, there in zip(per_class.tolist(), occurs.tolist(), strict=True)
+            100 * value if there else None for value, there in zip(per_class.tolist(), occurs.tolist(), strict=True)
         ),
         confusion=confusion,
         num_videos=n,

@@ -55,9 +55,7 @@ def score_videos(
         if len(batch.labels) > 0:
             b, v = batch.clips.shape[:2]
             views = batch.clips.flatten(0, 1).to(device)
-            logits = torch.cat([model(part).float() for part in views.split(MOST_VIEWS_AT_ONCE)]).view(
-                b, v, -1
-            )
+            logits = torch.cat([model(part).float() for part in views.split(MOST_VIEWS_AT_ONCE)]).view(b, v, -1)
             mirrored = torch.tensor([flipped[i % len(flipped)] for i in range(v)], device=device)
             logits = torch.where(mirrored[None, :, None], logits[:, :, permutation], logits)
             scores = logits if fusion == "logits" else logits.softmax(dim=-1)

@@ -168,10 +168,10 @@ def _write(
     is_share = checkpoint.model.arguments["attention"] == "non_local"
     mask_name = "attention received" if is_share else "Mˢ"
     name, probability = explanation.prediction[0]
-    where = f"Spatial mask: {masks.spatial_source}" if masks.spatial is not None else "This network has no spatial mask"
+    where = "this network has no spatial mask"
     if masks.spatial is not None:
-        low, high = range_of(masks.spatial)
-        where += f", {low:.4f} to {high:.4f}" + (" (1 = an even share)" if is_share else "")
+        where = f"spatial mask: {masks.spatial_source}, {range_of(masks.spatial)}"
+        where += " (1 = an even share)" if is_share else ""
     draw_strip(
         files["strip.png"],
         pictures.seen,
@@ -180,7 +180,8 @@ def _write(
         mask_name=mask_name,
         size=size,
         heading=f"{name}, {100 * probability:.1f} %",
-        note=f"{video.name}   ·   {where}",
+        video=video.name,
+        facts=where,
     )
     draw_when(
         files["when.png"],
@@ -188,19 +189,19 @@ def _write(
         span_seconds=(float(pictures.film_seconds[0]), float(pictures.film_seconds[-1])),
         where=explanation.mask_energy,
         what=explanation.channel_energy,
-        where_name=f"Where: mean of {'attention received' if is_share else 'Mˢ'} over the frame ({masks.spatial_source})",
+        where_name=f"Where: mean of {mask_name} over the frame ({masks.spatial_source})",
         what_name=f"What: mean of Mᶜ over the channels ({masks.channel_source})",
         classes=leaders,
-        note=video.name,
+        video=video.name,
     )
     if masks.channel is not None and explanation.channels is not None:
-        low, high = float(masks.channel.min()), float(masks.channel.max())
         draw_what(
             files["what.png"],
             explanation.times_seconds,
             channel=masks.channel,
             ranked=explanation.channels,
-            note=f"{video.name}   ·   {len(masks.channel)} channels of Mᶜ, {masks.channel_source}, {low:.4f} to {high:.4f}",
+            video=video.name,
+            facts=f"{len(masks.channel)} channels of Mᶜ, {masks.channel_source}, {range_of(masks.channel)}",
         )
     if masks.spatial is not None:
         write_film(
@@ -227,9 +228,15 @@ def _sections(explanation: Explanation, *, is_share: bool) -> list[Section]:
     if explanation.spatial_mask is not None:
         scale = "how much attention a place receives, 1 being an even share" if is_share else "how far the mask is open"
         strip = (
-            f"Below each frame the same frame under its spatial mask: the brighter, the more the place counts ({scale}). "
-            "The colours span the mask's range over the whole clip, so a frame that stays dark is one the network passes over."
+            "Below each frame the same frame under its spatial mask: the brighter, the more the place counts "
+            f"({scale}). The colours span the mask's range over the whole clip, so a frame that stays dark is one "
+            "that the network turns down against the others."
         )
+        if range_of(explanation.spatial_mask).is_flat:
+            strip = (
+                "The spatial mask is the same at every place and time, as in a network whose attention has not learnt "
+                "anything yet: there is nothing to see below the frames."
+            )
         film = Section(
             "The whole video",
             "Left the video, right its mask, interpolated between the frames that the network saw; the curve is the "
@@ -237,12 +244,16 @@ def _sections(explanation: Explanation, *, is_share: bool) -> list[Section]:
             files["overlay.mp4"],
         )
     what = "This network has no channel mask."
-    if explanation.channel_mask is not None:
+    if explanation.channel_mask is not None and range_of(explanation.channel_mask).is_flat:
+        what = "The channel mask is the same for every channel at every time: which channels are listed means nothing."
+    elif explanation.channel_mask is not None:
         what = (
-            "Left the channels whose gates are on average most open and most closed, right when each of them is more open "
-            "(red) or more closed (blue) than its own mean."
+            "Left the channels whose gates are on average most open and most closed, right when each of them is more "
+            "open (red) or more closed (blue) than its own mean."
         )
-    when = "How wide the masks are open at each frame that the network saw, and what each frame by itself would predict."
+    when = (
+        "How wide the masks are open at each frame that the network saw, and what each frame by itself would predict."
+    )
     sections = [
         Section("Where", strip, files["strip.png"]),
         film,

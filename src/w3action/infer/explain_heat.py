@@ -32,8 +32,12 @@ class Range(NamedTuple):
         """Whether the mask is the same at every place and time."""
         return self.high - self.low < FLAT
 
+    def __str__(self) -> str:
+        """Say it, as on the pictures."""
+        return f"{self.low:.4f} everywhere" if self.is_flat else f"{self.low:.4f} to {self.high:.4f}"
 
-def range_of(mask: Float[Tensor, "t h w"]) -> Range:
+
+def range_of(mask: Float[Tensor, "*axes"]) -> Range:
     """Return the range of a mask over the whole clip."""
     return Range(float(mask.min()), float(mask.max()))
 
@@ -43,13 +47,11 @@ def heat_of(mask: Float[Tensor, "t h w"], values: Range, *, size: int, side: int
     at = (torch.arange(side) + 0.5) * size / side - 0.5  # picture pixels in the clip's pixels
     pixels = resample(mask, rows=at, columns=at, size=size)
     if values.is_flat:
-        return torch.zeros_like(pixels)
+        return torch.full_like(pixels, 0.5)
     return ((pixels - values.low) / (values.high - values.low)).clamp(0, 1)
 
 
-def light_up(
-    pictures: UInt8[np.ndarray, "t h w 3"], heat: Float[np.ndarray, "t h w"]
-) -> UInt8[np.ndarray, "t h w 3"]:
+def light_up(pictures: UInt8[np.ndarray, "t h w 3"], heat: Float[np.ndarray, "t h w"]) -> UInt8[np.ndarray, "t h w 3"]:
     """Lay heat over pictures: they go grey, dark where the mask is closed and bright where it is open."""
     grey = (pictures @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]  # (t, h, w, 1)
     colors = _COLORS[(heat * 255).round().astype(np.uint8)]  # (t, h, w, 3)

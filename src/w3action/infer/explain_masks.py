@@ -52,15 +52,21 @@ def choose_masks(masks: list[list[Masks]], *, size: int, stage: int | None, name
     Raises:
         ValueError: there are no masks, or none at `stage`.
     """
-    spatial = {i: found[-1] for i, s in enumerate(masks, 1) if (found := [m.spatial[0] for m in s if m.spatial is not None])}
-    channel = {i: found[-1] for i, s in enumerate(masks, 1) if (found := [m.channel[0] for m in s if m.channel is not None])}
+    spatial = {
+        i: found[-1] for i, s in enumerate(masks, 1) if (found := [m.spatial[0] for m in s if m.spatial is not None])
+    }
+    channel = {
+        i: found[-1] for i, s in enumerate(masks, 1) if (found := [m.channel[0] for m in s if m.channel is not None])
+    }
     stages = sorted(spatial | channel)
     if not stages:
         *others, last = ATTENTIONS
         raise ValueError(f"{name} has no attention to show; choose a run with attention {', '.join(others)} or {last}")
     if stage is not None and stage not in stages:
         allowed = ", ".join(map(str, stages))
-        raise ValueError(f"stage is {stage} but {name} has masks at {allowed}; choose one, or none for their mean")
+        raise ValueError(
+            f"stage is {stage} but {name} has attention at stages {allowed}: give one of them, or leave stage out"
+        )
     if stage is not None:
         spatial = {i: mask for i, mask in spatial.items() if i == stage}
         channel = {i: mask for i, mask in channel.items() if i == stage}

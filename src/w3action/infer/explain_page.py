@@ -55,7 +55,7 @@ _TEMPLATE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ prediction[0][0] }} – {{ video }}</title>
 <style>
-  body { margin: 0 auto; max-width: 1000px; padding: 40px 24px 64px; background: #fff; color: #1f2328;
+  body { margin: 0 auto; max-width: 1080px; padding: 40px 24px 64px; background: #fff; color: #1f2328;
          font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
   h1 { font-size: 26px; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
   h2 { font-size: 19px; margin: 48px 0 4px; padding-top: 20px; border-top: 1px solid #d0d7de; }
@@ -64,9 +64,10 @@ _TEMPLATE = """<!doctype html>
   table { border-collapse: collapse; font-size: 15px; }
   td { padding: 3px 16px 3px 0; vertical-align: middle; overflow-wrap: anywhere; }
   td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-  meter { width: 180px; height: 10px; }
-  img, video { display: block; max-width: 100%; height: auto; }
-  video { background: #121214; border-radius: 4px; }
+  .bar { display: block; width: 180px; height: 8px; background: #eaeef2; border-radius: 4px; overflow: hidden; }
+  .bar span { display: block; height: 100%; background: #1f2328; }
+  img, video { display: block; width: 100%; height: auto; }
+  video { max-width: 720px; background: #121214; border-radius: 4px; }
   footer { margin-top: 48px; padding-top: 16px; border-top: 1px solid #d0d7de; color: #6a737d; }
   footer td { font-size: 13px; color: #6a737d; }
 </style>
@@ -76,7 +77,8 @@ _TEMPLATE = """<!doctype html>
 <p class="video">{{ video }}</p>
 <table>
 {% for name, probability in prediction %}
-  <tr><td>{{ name }}</td><td><meter value="{{ "%.4f"|format(probability) }}"></meter></td>
+  <tr><td>{{ name }}</td>
+  <td><span class="bar"><span style="width: {{ "%.2f"|format(100 * probability) }}%"></span></span></td>
   <td class="number">{{ "%.1f"|format(100 * probability) }} %</td></tr>
 {% endfor %}
 </table>
@@ -84,9 +86,9 @@ _TEMPLATE = """<!doctype html>
 <h2>{{ section.heading }}</h2>
 <p>{{ section.sentence }}</p>
 {% if embedded %}
-<img src="{{ embedded }}" alt="{{ section.heading }}">
+<a href="{{ section.file.name|urlencode }}"><img src="{{ embedded }}" alt="{{ section.heading }}"></a>
 {% elif section.file %}
-<video src="{{ section.file.name|urlencode }}" controls loop muted playsinline></video>
+<video src="{{ section.file.name|urlencode }}" autoplay controls loop muted playsinline></video>
 {% endif %}
 {% endfor %}
 <footer><table>

@@ -24,6 +24,8 @@ DPI = 150
 INK, MUTED, RULE = "#1f2328", "#6a737d", "#d0d7de"
 WHERE, WHAT, SECOND = "#c73e4c", "#3566a8", "#9aa3ad"
 MAX_COLUMNS = 8
+STRIP_INCHES = 14.0
+STRIP_SCALE = 1.3  # the strip is wide and is mostly looked at scaled down: larger letters
 
 
 class _Page:
@@ -50,10 +52,13 @@ class _Page:
             fontsize=size, color=color, **{"va": "top", "parse_math": False} | options,
         )  # fmt: skip
 
-    def heading(self, left: float, heading: str, note: str) -> None:
-        room = self.width - left - 0.2
-        self.text(left, 0.18, elide(heading, int(room / 0.13)), size=13, weight="bold")
-        self.text(left, 0.47, elide(note, int(room / 0.085)), size=9.5, color=MUTED)
+    def heading(self, left: float, heading: str, video: str, facts: str = "", *, scale: float = 1.0) -> None:
+        """Write the two lines at the top; where they are too long, the video's name gives way, never the facts."""
+        room = (self.width - left - 0.2) / scale
+        facts = f"   ·   {facts}" if facts else ""
+        video = elide(video, max(int(room / 0.085) - len(facts), 12))
+        self.text(left, 0.18 * scale, elide(heading, int(room / 0.13)), size=13 * scale, weight="bold")
+        self.text(left, 0.47 * scale, video + facts, size=9.5 * scale, color=MUTED)
 
     def save(self, path: Path) -> None:
         self.figure.savefig(path)
@@ -68,7 +73,8 @@ def draw_strip(
     mask_name: str,
     size: int,
     heading: str,
-    note: str,
+    video: str,
+    facts: str,
 ) -> None:
     """Draw up to 8 evenly spaced frames, and below them the same frames lit by the spatial mask.
 
@@ -80,7 +86,8 @@ def draw_strip(
         mask_name: what the colour bar calls it.
         size: side of the clip that the mask was computed from, in pixels.
         heading: first line.
-        note: second line.
+        video: name of the video, for the second line.
+        facts: what else that line says.
     """
     num_frames, side = frames.shape[1:3]
     shown = np.unique(np.linspace(0, num_frames - 1, min(num_frames, MAX_COLUMNS)).round().astype(int))
@@ -89,18 +96,20 @@ def draw_strip(
     if mask is not None:
         values = range_of(mask)
         rows.append(light_up(plain, heat_of(mask[shown], values, size=size, side=side).numpy()))
-    cell, gap, left, top = 1.5, 0.06, 0.25, 0.85
-    width = max(left + len(shown) * (cell + gap) + (1.25 if mask is not None else left), 7.5)
-    page = _Page(width, top + len(rows) * (cell + gap) + 0.4)
-    page.heading(left, heading, note)
+    gap, left, top, right = 0.06, 0.25, 1.05, 1.15
+    cell = min((STRIP_INCHES - left - right) / len(shown) - gap, 2.5)
+    page = _Page(STRIP_INCHES, top + len(rows) * (cell + gap) + 0.45)
+    page.heading(left, heading, video, facts, scale=STRIP_SCALE)
+    sheet = page.axes(0, 0, page.width, page.height)  # its coordinates are the page's
     for r, row in enumerate(rows):
         for i, picture in enumerate(row):
-            axes = page.axes(left + i * (cell + gap), top + r * (cell + gap), cell, cell)
-            axes.imshow(picture, interpolation="lanczos")
-            axes.set_axis_off()
+            x, y = left + i * (cell + gap), top + r * (cell + gap)
+            sheet.imshow(picture, extent=(x, x + cell, y + cell, y), interpolation="lanczos", aspect="auto")
+    sheet.set(xlim=(0, page.width), ylim=(page.height, 0))
+    sheet.set_axis_off()
     for i, frame in enumerate(shown):
         x = left + i * (cell + gap) + cell / 2
-        page.text(x, page.height - 0.36, f"{float(seconds[frame]):.2f} s", size=9.5, color=MUTED, ha="center")
+        page.text(x, page.height - 0.39, f"{float(seconds[frame]):.2f} s", size=12, color=MUTED, ha="center")
     if mask is not None:
         axes = page.axes(left + len(shown) * (cell + gap) + 0.08, top + cell + gap, 0.13, cell)
         _color_bar(page, axes, mask_name=mask_name, low=values.low, high=values.high, is_flat=values.is_flat)
@@ -117,7 +126,7 @@ def draw_when(
     where_name: str,
     what_name: str,
     classes: list[tuple[str, Float[Tensor, " t"]]],
-    note: str,
+    video: str,
 ) -> None:
     """Draw over time how wide open the masks are, and how probable each frame by itself finds the classes.
 
@@ -130,14 +139,14 @@ def draw_when(
         where_name: title of its panel.
         what_name: title of its panel.
         classes: names and frame-wise probabilities of the predicted class and of the runner-up, if there is one.
-        note: second line.
+        video: name of the video, for the second line.
     """
     curves = [(where, where_name, WHERE), (what, what_name, WHAT)]
     curves = [(values, name, color) for values, name, color in curves if values is not None]
     left, height, step = 0.85, 1.15, 1.75
     top = 1.15
     page = _Page(9.5, top + step * len(curves) + 0.2 * len(classes) + 1.55 + 0.6)
-    page.heading(0.25, "When the network opens its masks, and when it decides", note)
+    page.heading(0.25, "When the network opens its masks, and when it decides", video)
     panels = []
     for i, (values, name, color) in enumerate(curves):
         page.text(left, top + i * step - 0.26, name, size=10, color=color)
@@ -175,7 +184,8 @@ def draw_what(
     *,
     channel: Float[Tensor, "c t"],
     ranked: RankedChannels,
-    note: str,
+    video: str,
+    facts: str,
 ) -> None:
     """Draw the channels that M^c opens and closes most, and how each moves about its own mean over time.
 
@@ -184,14 +194,15 @@ def draw_what(
         seconds: times of the frames that the network saw.
         channel: M^c.
         ranked: which channels to show.
-        note: second line.
+        video: name of the video, for the second line.
+        facts: what else that line says.
     """
     chosen = [*ranked.opened, *ranked.closed[::-1]]  # from the most open down to the most closed
     openness = ranked.openness[chosen].numpy()
     moves = (channel - channel.mean(dim=1, keepdim=True))[chosen].numpy()  # (num_channels, T)
     left, top, height = 0.85, 1.25, 0.3 * len(chosen)
     page = _Page(9.5, top + height + 0.75)
-    page.heading(0.25, "What the network opens and closes", note)
+    page.heading(0.25, "What the network opens and closes", video, facts)
 
     page.text(left, top - 0.3, "mean over time, against all channels", size=10)
     bars = page.axes(left, top, 3.2, height)
@@ -212,7 +223,7 @@ def draw_what(
     x, width = left + 3.2 + 0.35, 4.0
     page.text(x, top - 0.3, "over time, against its own mean", size=10)
     over_time = page.axes(x, top, width, height)
-    reach = max(float(np.abs(moves).max()), 1e-6)
+    reach = max(float(np.abs(moves).max()), 1e-5)
     image = over_time.imshow(moves, cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto", interpolation="nearest")
     over_time.set_yticks([])
     every = max(1, round(len(seconds) / 8))
@@ -245,8 +256,8 @@ def _color_bar(page: _Page, axes: Axes, *, mask_name: str, low: float, high: flo
     ticks = [low + 1e-3] if is_flat else [low, (low + high) / 2, high]
     decimals = 3 if high - low >= 0.01 else 5
     bar.set_ticks(ticks, labels=[f"{tick:.{decimals}f}" for tick in ticks])
-    bar.set_label(mask_name, fontsize=9.5, color=MUTED)
-    axes.tick_params(colors=MUTED, labelsize=9, length=0)
+    bar.set_label(mask_name, fontsize=12, color=MUTED)
+    axes.tick_params(colors=MUTED, labelsize=11, length=0)
 
 
 def _frame_curve(axes: Axes, low: float, high: float) -> None:

@@ -42,6 +42,4 @@ def predict(checkpoint: Checkpoint | str | Path, video: str | Path, *, top: int 
     device = next(checkpoint.model.parameters()).device
     probabilities = checkpoint.model(views.to(device)).softmax(dim=-1)[0]
     values, indices = probabilities.topk(min(top, len(checkpoint.classes)))
-    return Prediction(
-        Path(video), tuple(checkpoint.classes[i] for i in indices.tolist()), tuple(values.tolist())
-    )
+    return Prediction(Path(video), tuple(checkpoint.classes[i] for i in indices.tolist()), tuple(values.tolist()))

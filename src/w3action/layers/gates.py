@@ -15,9 +15,7 @@ from torch import Tensor, nn
 MIN_HIDDEN = 4  # a narrow block (24 channels, reduction 16) would otherwise reason through one hidden number
 
 
-def open_gate_(
-    layer: nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d, mask: float, *, num_summed: int = 1
-) -> None:
+def open_gate_(layer: nn.Module, mask: float, *, num_summed: int = 1) -> None:
     """Start the gate that `layer` feeds at the constant `mask`, in place.
 
     With 0.5 the layer keeps PyTorch's own initialisation: the literal reading of the paper, where every block
@@ -27,13 +25,12 @@ def open_gate_(
     itself before the sigmoid (the average- and max-pooled paths share one MLP).
     """
     if not 0.0 < mask < 1.0:
-        raise ValueError(
-            f"initial_mask is {mask}; it must lie between 0 and 1 (0.5 keeps PyTorch's initial weights)"
-        )
+        raise ValueError(f"initial_mask is {mask}; it must lie between 0 and 1 (0.5 keeps PyTorch's initial weights)")
     if mask == 0.5:
         return
-    nn.init.zeros_(layer.weight)
+    assert isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
     assert layer.bias is not None
+    nn.init.zeros_(layer.weight)
     nn.init.constant_(layer.bias, math.log(mask / (1 - mask)) / num_summed)
 
 

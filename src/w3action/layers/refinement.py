@@ -34,7 +34,7 @@ class AttentionGuidedRefinement(nn.Module):
         nn.init.zeros_(self.conv.bias)
 
     def forward(
-        self, x: Float[Tensor, "b c t h w"], masks: Sequence[Float[Tensor, "b t hs ws"]]
+        self, x: Float[Tensor, "b c t h w"], masks: Sequence[Float[Tensor, "b t _ _"]]
     ) -> Float[Tensor, "b c t h w"]:
         """Refine features x with one spatial mask per stage, each of its own size."""
         assert len(masks) == self.conv.in_channels, (len(masks), self.conv.in_channels)

@@ -51,9 +51,7 @@ class ChannelTemporalAttention(nn.Module):
 class SpatioTemporalAttention(nn.Module):
     """Where and when: M^s of equations 5 and 6; without `temporal`, the frame-wise mask of equation 5 alone."""
 
-    def __init__(
-        self, *, temporal: bool = True, kernel_size: int = 7, norm: bool = False, initial_mask: float = 0.9
-    ):
+    def __init__(self, *, temporal: bool = True, kernel_size: int = 7, norm: bool = False, initial_mask: float = 0.9):
         super().__init__()
         self.frame = SpatialGate(kernel_size=kernel_size, norm=norm)
         self.video = temporal_network_3d() if temporal else None
@@ -100,9 +98,7 @@ class W3(nn.Module):
     ):
         super().__init__()
         if not (channel or spatial):
-            raise ValueError(
-                "W3 with channel=False and spatial=False attends to nothing; switch one of them on"
-            )
+            raise ValueError("W3 with channel=False and spatial=False attends to nothing; switch one of them on")
         self.what = (
             ChannelTemporalAttention(
                 channels,

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import AttentionGuidedRefinement, Masks
+from w3action.models.backbone import Backbone
 from w3action.models.heads import AverageHead
 
 RefineFrom = Literal["last", "every"]
@@ -34,7 +35,7 @@ class ActionModel(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: Backbone,
         head: AverageHead,
         *,
         refine: AttentionGuidedRefinement | None = None,

@@ -45,9 +45,7 @@ class Checkpoint:
     sha256: str  # of the weights file
 
 
-def save_description(
-    folder: Path, model: ActionModel, *, classes: Sequence[str], clip_format: ClipFormat
-) -> None:
+def save_description(folder: Path, model: ActionModel, *, classes: Sequence[str], clip_format: ClipFormat) -> None:
     """Write `model.json`: all of a checkpoint but its weights."""
     description = {
         "format": FORMAT,
@@ -63,9 +61,7 @@ def save_weights(path: Path, model: ActionModel) -> None:
     write_atomically(path, safetensors.torch.save(model.state_dict()))
 
 
-def load_checkpoint(
-    path: str | Path, *, device: str | torch.device = "cpu", weights: str = WEIGHTS_FILE
-) -> Checkpoint:
+def load_checkpoint(path: str | Path, *, device: str | torch.device = "cpu", weights: str = WEIGHTS_FILE) -> Checkpoint:
     """Load a run's network.
 
     Args:
@@ -88,9 +84,7 @@ def load_checkpoint(
     arguments = dict(description["model"])
     model = create_model(arguments.pop("name"), **arguments)
     state = read_state_dict(weights_path)
-    check_fit(
-        state, model.state_dict(), origin=str(weights_path), target=f"the network of {description_path.name}"
-    )
+    check_fit(state, model.state_dict(), origin=str(weights_path), target=f"the network of {description_path.name}")
     model.load_state_dict(state)
     digest = hashlib.sha256(weights_path.read_bytes()).hexdigest()
     return Checkpoint(
@@ -109,9 +103,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: not a checkpoint's description ({error!r})") from error
     if found != FORMAT:
-        raise WeightsError(
-            f"{path}: format {found} was written by another version; this one reads format {FORMAT}"
-        )
+        raise WeightsError(f"{path}: format {found} was written by another version; this one reads format {FORMAT}")
     return description
 
 

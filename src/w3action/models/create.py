@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 from torchvision.models import (
     MobileNet_V2_Weights,
     ResNet18_Weights,
@@ -18,6 +17,7 @@ from torchvision.models import (
 from w3action.layers import AttentionGuidedRefinement
 from w3action.models.action_model import ActionModel, RefineFrom
 from w3action.models.attention import ATTENTIONS
+from w3action.models.backbone import Backbone
 from w3action.models.heads import AverageHead
 from w3action.models.mobilenet_v2 import mobilenet_v2
 from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101, small
@@ -30,7 +30,7 @@ from w3action.models.weights import load_backbone
 class Network:
     """A backbone and its temporal operation."""
 
-    backbone: Callable[[Fillers], nn.Module]
+    backbone: Callable[[Fillers], Backbone]
     temporal: str
     imagenet: WeightsEnum | None
     input_size: int = 224  # pixels
@@ -107,14 +107,10 @@ def create_model(
         raise ValueError(f"attention {attention!r} does not take the options {options}: {error}") from error
 
     has_spatial_masks = chosen is not None and chosen.guides and options.get("spatial", True)
-    if refine is None:
-        refine = has_spatial_masks and chosen.refines
+    if refine and not has_spatial_masks:
+        raise ValueError(f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}")
     refinement = None
-    if refine:
-        if not has_spatial_masks:
-            raise ValueError(
-                f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}"
-            )
+    if chosen is not None and has_spatial_masks and (chosen.refines if refine is None else refine):
         counts = chosen.count_masks(backbone.num_blocks_by_stage)
         num_masks = sum(counts) if refine_from == "every" else sum(count > 0 for count in counts)
         refinement = AttentionGuidedRefinement(num_masks, backbone.num_features)
@@ -124,7 +120,7 @@ def create_model(
         "attention": attention,
         "attention_options": options,
         "place": place,
-        "refine": refine,
+        "refine": refinement is not None,
         "refine_from": refine_from,
         "dropout": dropout,
     }
@@ -136,9 +132,7 @@ def create_model(
         arguments=arguments,
     )
     if pretrained is not None:
-        load_backbone(
-            backbone, network.imagenet if str(pretrained) == "imagenet" else Path(pretrained), name=name
-        )
+        load_backbone(backbone, network.imagenet if str(pretrained) == "imagenet" else Path(pretrained), name=name)
     return model
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
+from w3action.models.backbone import Backbone
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 # Table 2: expansion, output channels, repetitions, stride of the first, stage (-1: before the first stage).
@@ -30,9 +31,7 @@ NUM_FEATURES = 1280
 class InvertedResidual(nn.Module):
     """Expand, convolve each channel by itself, project; with a shortcut where the shape allows it."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, *, stride: int, expansion: int, slots: Slots | None
-    ):
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int, expansion: int, slots: Slots | None):
         super().__init__()
         hidden = in_channels * expansion
         layers: list[nn.Module] = [] if expansion == 1 else [conv_norm_relu6(in_channels, hidden, 1)]
@@ -58,13 +57,11 @@ def conv_norm_relu6(
     in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
     """Build a convolution with batch norm and ReLU6."""
-    conv = nn.Conv2d(
-        in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
-    )
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU6(inplace=True))
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Backbone):
     """The backbone, at width 1.0."""
 
     num_features = NUM_FEATURES
@@ -91,14 +88,10 @@ class MobileNetV2(nn.Module):
         features.append(conv_norm_relu6(channels, NUM_FEATURES, 1))
         self.features = nn.ModuleList(features)
         for name, module in self.named_modules():
-            if (
-                isinstance(module, nn.Conv2d) and ".slots." not in name
-            ):  # a layer in a slot starts its own way
+            if isinstance(module, nn.Conv2d) and ".slots." not in name:  # a layer in a slot starts its own way
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
-    def forward(
-        self, clips: Float[Tensor, "b 3 t h w"]
-    ) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
         num_frames = clips.shape[2]
         first, *blocks, last = self.features

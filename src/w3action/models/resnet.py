@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
+from w3action.models.backbone import Backbone
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 
@@ -82,7 +83,7 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential 
     )
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """The backbone.
 
     Args:
@@ -122,14 +123,10 @@ class ResNet(nn.Module):
             self.add_module(f"layer{stage + 1}", blocks)
         self.num_features = channels
         for name, module in self.named_modules():
-            if (
-                isinstance(module, nn.Conv2d) and ".slots." not in name
-            ):  # a layer in a slot starts its own way
+            if isinstance(module, nn.Conv2d) and ".slots." not in name:  # a layer in a slot starts its own way
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(
-        self, clips: Float[Tensor, "b 3 t h w"]
-    ) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
         num_frames = clips.shape[2]
         x = self.maxpool(self.bn1(self.conv1(fold(clips))).relu_())

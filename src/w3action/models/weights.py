@@ -90,9 +90,7 @@ def torchvision_key(key: str, state: Mapping[str, Tensor]) -> str:
     return ".".join([*parts[:3], nested.get(parts[3], parts[3]), *parts[4:]])
 
 
-def check_fit(
-    given: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, origin: str, target: str
-) -> None:
+def check_fit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, origin: str, target: str) -> None:
     """Compare two state dicts key by key and shape by shape.
 
     `num_batches_tracked` may be missing: files from before PyTorch 0.4.1 have none, and no output depends on it.

@@ -92,9 +92,7 @@ def training_loader(
             first_batch=first_batch,
             drop_last=True,
         )
-        num_workers = (
-            0 if cache is not None else config.num_workers
-        )  # every worker would keep frames of its own
+        num_workers = 0 if cache is not None else config.num_workers  # every worker would keep frames of its own
         return make_loader(dataset, sampler, num_workers=num_workers, pin_memory=pin_memory)
 
     return at

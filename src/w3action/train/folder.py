@@ -26,15 +26,11 @@ def claim(out: Path, config: RunConfig, *, data: Path, val: Path | None, resume:
     path = out / RUN_FILE
     if path.is_file():
         if not resume:
-            raise ConfigError(
-                f"{out} already holds a run; go on with --resume, or give another folder with --out"
-            )
+            raise ConfigError(f"{out} already holds a run; go on with --resume, or give another folder with --out")
         found = json.loads(path.read_text())
         differing = _differences(json.loads(json.dumps(wanted)), found)
         if differing:
-            raise ConfigError(
-                f"{out} holds a run with other settings ({', '.join(differing)}); give another --out"
-            )
+            raise ConfigError(f"{out} holds a run with other settings ({', '.join(differing)}); give another --out")
         return
     write_atomically(path, (json.dumps(wanted, indent=2) + "\n").encode())
 

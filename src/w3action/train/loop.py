@@ -34,6 +34,7 @@ class Schedule:
     """How long, how fast and how often."""
 
     epochs: int
+    batch_size: int  # clips, over all processes
     seed: int
     learning_rate: float  # at the global batch that is used
     rate_factor: Callable[[float], float]  # share of the run that has passed -> factor
@@ -91,7 +92,7 @@ def fit(
         num_batches = progress.batch + len(batches)
         started, clips_since_start = time.perf_counter(), 0
         sums = _Sums(progress.epoch_sums, accelerator)
-        done = progress.batch * _clips_per_batch(batches, accelerator)
+        done = min(num_videos, progress.batch * schedule.batch_size)
         with log.bar(f"epoch {epoch + 1}/{schedule.epochs}", num_videos, done=done) as bar:
             for batch in batches:
                 passed = (epoch + progress.batch / num_batches) / schedule.epochs
@@ -211,7 +212,3 @@ def _count_bad(batch: ClipBatch, progress: Progress, num_videos: int, log: RunLo
 
 def _step_seed(seed: int, step: int, process: int) -> int:
     return (seed * 1_000_003 + step) * 4096 + process
-
-
-def _clips_per_batch(batches: DataLoader, accelerator: Accelerator) -> int:
-    return batches.batch_sampler.batch_size * accelerator.num_processes

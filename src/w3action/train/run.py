@@ -52,9 +52,7 @@ def train(
         ConfigError: the folder holds another run.
         ManifestError, WeightsError, TrainingError, UnreadableVideosError, OSError: see where they are defined.
     """
-    accelerator = Accelerator(
-        mixed_precision=config.mixed_precision, log_with="tensorboard", project_dir=str(out)
-    )
+    accelerator = Accelerator(mixed_precision=config.mixed_precision, log_with="tensorboard", project_dir=str(out))
     if accelerator.is_main_process:
         claim(out, config, data=data, val=val, resume=resume)
     accelerator.wait_for_everyone()
@@ -110,9 +108,7 @@ def train(
             cache=cache,
         ),
         num_videos=len(training.videos),
-        evaluate=validator(model, validation, clip_format, config, accelerator, cache)
-        if validation.videos
-        else None,
+        evaluate=validator(model, validation, clip_format, config, accelerator, cache) if validation.videos else None,
         schedule=build_schedule(config, batch_size),
         progress=progress,
         out=out,
@@ -147,9 +143,7 @@ def build_task(config: RunConfig, model: ActionModel, *, num_classes: int) -> Pl
             f"the teacher {config.mfr_teacher} is a {teacher.arguments['name']}, whose features differ from those of "
             f"{config.model.name}; mature features come from a network of identical architecture"
         )
-    return MatureFeatureTask(
-        model, teacher, weight=config.mfr_weight, reduction=config.mfr_reduction, **shared
-    )
+    return MatureFeatureTask(model, teacher, weight=config.mfr_weight, reduction=config.mfr_reduction, **shared)
 
 
 def build_schedule(config: RunConfig, batch_size: int) -> Schedule:
@@ -161,6 +155,7 @@ def build_schedule(config: RunConfig, batch_size: int) -> Schedule:
 
     return Schedule(
         epochs=config.epochs,
+        batch_size=batch_size,
         seed=config.seed,
         learning_rate=optim.lr * (batch_size / optim.lr_batch_size if optim.scale_lr else 1.0),
         rate_factor=factor,

@@ -36,9 +36,7 @@ class Progress:
     scaler: dict[str, Any] = field(default_factory=dict)  # of fp16 gradients
 
 
-def save_state(
-    path: Path, *, model: ActionModel, optimizer: torch.optim.Optimizer, progress: Progress
-) -> None:
+def save_state(path: Path, *, model: ActionModel, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     """Write the whole state, or leave the last one as it is.
 
     Raises:

@@ -3,7 +3,7 @@
 `PlainTask` is stage one of the paper's training, `MatureFeatureTask` stage two (section 3.4, equation 9).
 """
 
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -33,13 +33,11 @@ class PlainTask(nn.Module):
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
-        self.frozen_norms = (
-            [m for m in model.modules() if isinstance(m, NORMS)][1:] if freeze_batch_norm else []
-        )
+        self.frozen_norms = [m for m in model.modules() if isinstance(m, NORMS)][1:] if freeze_batch_norm else []
         for norm in self.frozen_norms:
             norm.requires_grad_(False)
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "PlainTask":
         """Switch the mode; frozen batch norms stay in evaluation mode."""
         super().train(mode)
         for norm in self.frozen_norms:
@@ -81,7 +79,7 @@ class MatureFeatureTask(PlainTask):
         self.weight = weight
         self.reduction: Literal["mean", "sum"] = reduction
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "PlainTask":
         """Switch the student's mode; the teacher stays in evaluation mode."""
         super().train(mode)
         self.teacher.eval()

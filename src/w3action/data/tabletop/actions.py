@@ -1,13 +1,14 @@
-"""What the hand does: for each action the paths of the hand, the object and, where there is one, the container or cover.
+"""What the hand does: for each action the paths of the hand, the object and its container or cover, if any.
 
-Six actions are drawn forwards; their six partners (`REVERSE_OF`) are the very same paths backwards. Where hand and arm
-come from, how long they dwell and how fast they move is drawn alike for all. Screen pixels unless said otherwise.
+Six actions are drawn forwards; their six partners (`REVERSE_OF`) are the very same paths backwards. Where
+hand and arm come from, how long they dwell and how fast they move is drawn alike for all. Screen pixels
+unless said otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -146,7 +147,7 @@ def _turn_clockwise(rng: np.random.Generator, cast: Cast, num_frames: int) -> Ti
     target = target.moved(yaw=rng.uniform(0, 360) + rng.uniform(110, 200) * course)
     timeline = _handled(rng, cast, target, phases)
     twist = rng.uniform(40, 70) * (course - 0.5)
-    return Timeline(**{**vars(timeline), "twist": twist})
+    return replace(timeline, twist=twist)
 
 
 def _pick_up(rng: np.random.Generator, cast: Cast, num_frames: int, *, really: bool = True) -> Timeline:
@@ -156,14 +157,12 @@ def _pick_up(rng: np.random.Generator, cast: Cast, num_frames: int, *, really: b
     x = rng.uniform(24, min(88, _right_end(cast, y)))
     shoulder = _draw_shoulder(rng, x, y)
     course = phases.spread(draw_course(rng, phases.acting))
-    lifted, gone = arc_up(course), np.clip((course - 0.3) / 0.7, 0, 1) ** 1.3 * rng.uniform(0.5, 0.85)
+    lifted, gone = _rise(course), np.clip((course - 0.3) / 0.7, 0, 1) ** 1.3 * rng.uniform(0.5, 0.85)
     still = rest(num_frames, x, y, yaw=rng.uniform(0, 360))
     carried = still.moved(
         x=x + (shoulder[0] - x) * gone, y=y + (shoulder[1] - y) * gone, z=rng.uniform(14, 24) * lifted
     )
-    return _handled(
-        rng, cast, carried if really else still, phases, held=carried, keeps_hold=True, shoulder=shoulder
-    )
+    return _handled(rng, cast, carried if really else still, phases, held=carried, keeps_hold=True, shoulder=shoulder)
 
 
 def _pretend_to_pick_up(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
@@ -209,7 +208,7 @@ _FORWARD: dict[str, Callable[[np.random.Generator, Cast, int], Timeline]] = {
 }
 
 
-def arc_up(course: np.ndarray) -> np.ndarray:
+def _rise(course: np.ndarray) -> np.ndarray:
     """The rising first half of a course, then held."""
     t = np.clip(course / 0.5, 0, 1)
     return t * t * (3 - 2 * t)

@@ -1,7 +1,7 @@
 """What stands still behind the action: wall, table top, side edge with the floor beyond, clutter and light.
 
-Textures are functions of table coordinates, evaluated per pixel through the stage's perspective. The picture is larger
-than the image by `MARGIN` on every side, so that a shaking camera can crop it anywhere.
+Textures are functions of table coordinates, evaluated per pixel through the stage's perspective. The picture
+is larger than the image by `MARGIN` on every side, so that a shaking camera can crop it anywhere.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ class Backdrop:
     """The still picture at each sub-pixel phase, and where the floor (not the table) shows."""
 
     pictures: dict[tuple[int, int], Image.Image]  # (phase x, phase y) -> RGB, SIZE + 2 MARGIN wide
-    floor: (
-        Image.Image | None
-    )  # L, same size: 255 where things are seen that have dropped behind the table's edge
+    floor: Image.Image | None  # L, same size: 255 where things are seen that have dropped behind the table's edge
 
     def crop(self, dx: float, dy: float) -> tuple[Image.Image, Image.Image | None, float, float]:
         """The frame and floor mask with the scene shifted by about (dx, dy) pixels, and the exact shift.
@@ -66,9 +64,7 @@ def draw_backdrop(rng: np.random.Generator, stage: Stage, light: Light = DAYLIGH
     colour[:wall_rows] = _wall(rng, x[:wall_rows], y[:wall_rows], stage)
     near, depth = scale[wall_rows:], np.float32((UNIT_Y - stage.horizon) / stage.lying)
     table = _table(rng, (x[wall_rows:] - CENTRE_X) / near, depth / near)  # across and away, scene units
-    shade = 0.86 + 0.14 * (y[wall_rows:, :1] - stage.back) / (
-        SIZE - stage.back
-    )  # light falls off towards the wall
+    shade = 0.86 + 0.14 * (y[wall_rows:, :1] - stage.back) / (SIZE - stage.back)  # light falls off towards the wall
     np.multiply(table, shade[..., None], out=colour[wall_rows:])
     colour[wall_rows - 1 : wall_rows + 1] *= 0.6
     floor = None
@@ -87,18 +83,14 @@ def draw_backdrop(rng: np.random.Generator, stage: Stage, light: Light = DAYLIGH
     picture = Image.fromarray(np.clip(np.asarray(picture.reduce(_FINE)) + grain, 0, 255).astype(np.uint8))
     _things_at_the_back(rng, picture, stage)
     picture = picture.point([level for table in light.tables for level in table])
-    pictures = {
-        (i, j): _shifted(picture, i / _PHASES, j / _PHASES) for i in range(_PHASES) for j in range(_PHASES)
-    }
+    pictures = {(i, j): _shifted(picture, i / _PHASES, j / _PHASES) for i in range(_PHASES) for j in range(_PHASES)}
     return Backdrop(pictures, floor)
 
 
 def _shifted(picture: Image.Image, dx: float, dy: float) -> Image.Image:
     if dx == 0 and dy == 0:
         return picture
-    return picture.transform(
-        picture.size, Image.Transform.AFFINE, (1, 0, -dx, 0, 1, -dy), Image.Resampling.BILINEAR
-    )
+    return picture.transform(picture.size, Image.Transform.AFFINE, (1, 0, -dx, 0, 1, -dy), Image.Resampling.BILINEAR)
 
 
 def _pick(rng: np.random.Generator, colours: tuple) -> np.ndarray:
@@ -151,9 +143,7 @@ def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, stage: Stage) 
         columns, rows = np.abs(x[0] - left - width / 2), y[:, 0]
         inside = np.ix_(rows < low, columns < width / 2)
         wall[inside] = wall[inside] * 0.35 + paint * 0.55
-        frame = (np.abs(columns - width / 2 + 0.75) < 0.75)[None] | (np.abs(rows - low + 0.75) < 0.75)[
-            :, None
-        ]
+        frame = (np.abs(columns - width / 2 + 0.75) < 0.75)[None] | (np.abs(rows - low + 0.75) < 0.75)[:, None]
         wall[frame & (rows < low)[:, None] & (columns < width / 2)[None]] *= 0.6
     return wall
 

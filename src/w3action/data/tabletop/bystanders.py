@@ -66,9 +66,7 @@ def draw_faller(
         begins = int(rng.integers(0, num_frames - 8))
         lasts = int(rng.integers(5, 12))
         way = np.clip((np.arange(num_frames) - begins) / lasts, 0, 1)
-        track = rest(num_frames, edge, y, yaw=rng.uniform(0, 360)).moved(
-            x=edge - rng.uniform(6, 16) * (1 - way)
-        )
+        track = rest(num_frames, edge, y, yaw=rng.uniform(0, 360)).moved(x=edge - rng.uniform(6, 16) * (1 - way))
         last = min(begins + lasts, num_frames - 1)
         track, dropped = tip_over(
             rng, track, last, edge=edge, tall=thing.height * stage.upright * s, falls=rng.random() < 0.8
@@ -79,12 +77,12 @@ def draw_faller(
 
 def discs_on_table(stage: Stage, discs: list[tuple[float, float, float]]) -> bool:
     """Whether things of these feet stand wholly on the table."""
-    return all(stage.back + 6 < y < SIZE + 4 and x < float(stage.edge_x(y)) - r for x, y, r in discs)
+    return all(bool(stage.back + 6 < y < SIZE + 4) and x < float(stage.edge_x(y)) - r for x, y, r in discs)
 
 
 def _apart(a: tuple[float, float, float], b: tuple[float, float, float]) -> bool:
     dx, dy = a[0] - b[0], (a[1] - b[1]) * 1.3  # rows are foreshortened
-    return dx * dx + dy * dy > (0.85 * (a[2] + b[2])) ** 2
+    return bool(dx * dx + dy * dy > (0.85 * (a[2] + b[2])) ** 2)
 
 
 def _path(rng: np.random.Generator, stage: Stage, motion: str, num_frames: int) -> Track:

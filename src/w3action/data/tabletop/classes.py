@@ -1,7 +1,7 @@
 """The sixteen actions, each with the partner that only the order of frames tells apart.
 
-The names are in the spirit of Something-Something (Goyal et al., 2017): an action is what the hand does to an object,
-whatever the object is. `CLASSES` is sorted by name; a label's index is its place there.
+The names are in the spirit of Something-Something (Goyal et al., 2017): an action is what the hand does to an
+object, whatever the object is. `CLASSES` is sorted by name; a label's index is its place there.
 """
 
 from __future__ import annotations

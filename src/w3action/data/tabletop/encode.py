@@ -19,9 +19,7 @@ def encode_mp4(path: Path, frames: np.ndarray) -> None:
         stream = container.add_stream("libx264", rate=FPS, options=_OPTIONS)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = (
-            1  # videos are written side by side, so one thread each is fastest
-        )
+        stream.codec_context.thread_count = 1  # videos are written side by side, so one thread each is fastest
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

@@ -30,6 +30,7 @@ def tip_over(
     """
     tips, hangs, decides = int(rng.integers(3, 6)), int(rng.integers(0, 4)), int(rng.integers(3, 5))
     peak, sway = rng.uniform(24, 38), rng.uniform(0, 4)
+    drift, spin, settles = rng.uniform(0.8, 1.8), rng.uniform(12, 24), max(0.0, rng.uniform(-4, 4))
     up = peak * np.sin(np.linspace(0, np.pi / 2, tips + 1)[1:]) ** 1.5
     hang = peak + sway * np.sin(np.arange(hangs) * 1.7)
     way = np.linspace(0, 1, decides + 1)[1:]
@@ -47,10 +48,10 @@ def tip_over(
     dropped = np.zeros(num_frames, bool)
     if falls:
         t = np.clip(np.arange(num_frames) - decided + 1, 0, None)  # frames since it lost the table
-        x = x + rng.uniform(0.8, 1.8) * t
+        x = x + drift * t
         z = z - 3.0 * t - 0.5 * _GRAVITY * t * t
-        angle = angle + rng.uniform(12, 24) * t
+        angle = angle + spin * t
         dropped = t > 0
-    elif rng.random() < 0.5:  # it settles a little further in
-        x = x - rng.uniform(1, 4) * np.clip((np.arange(num_frames) - decided + 3) / 4, 0, 1)
+    else:  # it may settle a little further in
+        x = x - settles * np.clip((np.arange(num_frames) - decided + 3) / 4, 0, 1)
     return track.moved(x=x, z=z, roll=angle), dropped

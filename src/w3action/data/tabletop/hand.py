@@ -1,7 +1,7 @@
 """The hand: drawn fingers, palm, forearm and sleeve in four poses, ready to be placed as sprites.
 
-The hand points along +x with its wrist at the origin, in scene units; its palm faces the table, so what shows is its
-back. Each pose is two sprites: what passes behind the held object (the thumb) and what lies before it.
+The hand points along +x with its wrist at the origin, in scene units; its palm faces the table, so what shows
+is its back. Each pose is two sprites: what passes behind the held object (the thumb) and what lies before it.
 """
 
 from __future__ import annotations
@@ -148,9 +148,7 @@ class _Pen:
         return (point[0] - _LEFT) * _FINE, (point[1] + _HALF) * _FINE
 
 
-def _front(
-    pen: _Pen, pose: str, skin: np.ndarray, sleeve: np.ndarray, cuff: float, watch: Colour | None
-) -> Sprite:
+def _front(pen: _Pen, pose: str, skin: np.ndarray, sleeve: np.ndarray, cuff: float, watch: Colour | None) -> Sprite:
     rim, low, high = skin * 0.55, skin * 0.86, np.minimum(skin * 1.08 + 6, 255)
     # Forearm: three bands of light make the tube round.
     for half, shift, tone in ((1.0, 0.0, rim), (0.9, 0.0, low), (0.72, -0.6, skin), (0.34, -1.4, high)):
@@ -158,16 +156,14 @@ def _front(
                        (_LEFT, 9.5 * half + shift)], tone)  # fmt: skip
     if watch is not None:
         pen.polygon([(-6.5, -6.2), (-3.0, -6.0), (-3.0, 6.0), (-6.5, 6.2)], np.array(watch) * 0.7)
-        pen.polygon([(-7.6, -3.0), (-2.0, -3.0), (-2.0, 3.0), (-7.6, 3.0)], np.array((224, 224, 216)))
+        pen.polygon([(-7.6, -3.0), (-2.0, -3.0), (-2.0, 3.0), (-7.6, 3.0)], np.array((224.0, 224.0, 216.0)))
     if cuff > _LEFT:
         tones = ((1.0, 0.0, sleeve * 0.5), (0.93, 0.0, sleeve * 0.84), (0.7, -0.7, sleeve))
         for half, shift, tone in tones:
             wide, near = 12.5 * half, 8.6 * half
             pen.polygon([(_LEFT, -wide + shift), (cuff, -near + shift), (cuff, near + shift),
                            (_LEFT, wide + shift)], tone)  # fmt: skip
-        pen.polygon(
-            [(cuff - 2.6, -8.9), (cuff + 0.6, -8.9), (cuff + 0.6, 8.9), (cuff - 2.6, 8.9)], sleeve * 0.62
-        )
+        pen.polygon([(cuff - 2.6, -8.9), (cuff + 0.6, -8.9), (cuff + 0.6, 8.9), (cuff - 2.6, 8.9)], sleeve * 0.62)
     palm = [*_PALM, *_PALM_END]
     pen.polygon(_grown(palm, 0.7), rim)
     pen.polygon(palm, low)

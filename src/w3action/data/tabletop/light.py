@@ -19,9 +19,7 @@ class Light:
 
     def on(self, colour: Iterable[float]) -> tuple[int, int, int, int]:
         """An opaque colour (red, green, blue, 255) in this light; levels beyond 0 to 255 are clipped first."""
-        r, g, b = (
-            table[min(255, max(0, int(level)))] for level, table in zip(colour, self.tables, strict=True)
-        )
+        r, g, b = (table[min(255, max(0, int(level)))] for level, table in zip(colour, self.tables, strict=True))
         return r, g, b, 255
 
 

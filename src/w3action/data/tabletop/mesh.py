@@ -1,9 +1,10 @@
 """Small solids and their drawing: polygons in, an anti-aliased sprite out.
 
-A solid stands on the table at the origin: x right, y towards the viewer, z up, in scene units (one pixel at scale 1).
-Drawing is orthographic from a camera ``elevation`` above the table, culls faces that look away, sorts the others by
-depth and shades them by their normal. Perspective enters only as the sprite's scale when it is placed in a frame, which
-at these sizes the eye does not miss and which lets one sprite serve every frame in which the solid does not turn.
+A solid stands on the table at the origin: x right, y towards the viewer, z up, in scene units (one pixel at
+scale 1). Drawing is orthographic from a camera ``elevation`` above the table, culls faces that look away,
+sorts the others by depth and shades them by their normal. Perspective enters only as the sprite's scale when
+it is placed in a frame, which at these sizes the eye does not miss and which lets one sprite serve every
+frame in which the solid does not turn.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -103,9 +105,7 @@ class Solid:
         return Sprite(image.convert("RGBa").reduce(_SUPERSAMPLE), anchor=(half_w, half_h), density=DENSITY)
 
 
-def box(
-    width: float, depth: float, height: float, colours: dict[str, Colour], *, z: float = 0.0
-) -> list[Face]:
+def box(width: float, depth: float, height: float, colours: dict[str, Colour], *, z: float = 0.0) -> list[Face]:
     """A block centred on the axis; ``colours`` for ``top``, ``front``, ``back``, ``left``, ``right`` or ``any``."""
     x, y, t = width / 2, depth / 2, z + height
     corners = {
@@ -146,7 +146,7 @@ def lathe(
     angles = np.arange(segments + 1) * (2 * math.pi / segments)
     top = max(z for _, z in profile) or 1.0
     faces = []
-    for ring, ((r0, z0), (r1, z1)) in enumerate(zip(profile[:-1], profile[1:], strict=True)):
+    for ring, ((r0, z0), (r1, z1)) in enumerate(pairwise(profile)):
         folds0 = r0 * (1 + fold * (1 - z0 / top) * np.cos(waves * angles))
         folds1 = r1 * (1 + fold * (1 - z1 / top) * np.cos(waves * angles))
         for k in range(segments):

@@ -1,8 +1,8 @@
 """Paths over time, made of pieces that read the same forwards and backwards.
 
-Everything that two mirrored actions share (how a hand comes and goes, how long it dwells, how it speeds up and slows
-down) is built here so that reversing it in time leaves its distribution as it was. A bag of frames then holds no hint
-of the order; that is the point of the whole data set.
+Everything that two mirrored actions share (how a hand comes and goes, how long it dwells, how it speeds up
+and slows down) is built here so that reversing it in time leaves its distribution as it was. A bag of frames
+then holds no hint of the order; that is the point of the whole data set.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def draw_course(rng: np.random.Generator, num_frames: int) -> np.ndarray:
 def draw_reach(rng: np.random.Generator, num_frames: int, *, lingers: float = 0.5) -> np.ndarray:
     """(num_frames,) from out of view (0) to touching (1), ending in touch; reversed, it is a hand that leaves.
 
-    In a share ``lingers`` / 2 of clips the hand touches throughout, else for at most a share ``lingers`` of the frames.
+    In a share ``lingers`` / 2 of clips the hand touches throughout, else for at most a share ``lingers`` of
+    the frames.
     """
     if num_frames == 0 or rng.random() < lingers / 2:
         return np.ones(num_frames)

@@ -1,7 +1,7 @@
 """One clip before it is drawn: who is on the table, in which light, moving how.
 
-`draw_scene` is where an action's name meets sizes: an object small enough for its container, a cover large enough for
-its object, a side edge to push things off.
+`draw_scene` is where an action's name meets sizes: an object small enough for its container, a cover large
+enough for its object, a side edge to push things off.
 """
 
 from __future__ import annotations
@@ -92,11 +92,10 @@ def _draw_cast(rng: np.random.Generator, label: str, stage: Stage) -> Cast:
 def _faller_share(label: str) -> float:
     """How often something near the edge falls by itself.
 
-    More often where the hand's object only nearly falls, so that the mere sight of a falling thing tells little.
+    More often where the hand's object only nearly falls, so that the mere sight of a falling thing tells
+    little.
     """
-    return {"Pushing something so that it falls": 0.3, "Pushing something so that it almost falls": 0.7}.get(
-        label, 0.3
-    )
+    return {"Pushing something so that it falls": 0.3, "Pushing something so that it almost falls": 0.7}.get(label, 0.3)
 
 
 def _taken(cast: Cast, timeline: Timeline) -> list[tuple[float, float, float]]:

@@ -1,8 +1,8 @@
 """Which random numbers and which label a video gets: a pure function of (seed, split, index).
 
-Nothing here knows how many videos a set has, so video 17 of the validation split is the same in a set of 100 and of
-100,000. Labels come in blocks of sixteen: every block is a permutation of the classes, so any first n videos of a split
-hold each class n/16 times, give or take one.
+Nothing here knows how many videos a set has, so video 17 of the validation split is the same in a set of 100
+and of 100,000. Labels come in blocks of sixteen: every block is a permutation of the classes, so any first n
+videos of a split hold each class n/16 times, give or take one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Cut-out pictures and their placing in a frame: scale, turn and shift in one affine resampling.
 
-Frames are Pillow images because its transform and paste take about 70 and 6 microseconds for a sprite of this size,
-a fraction of the same in numpy. Placements are rounded to a quarter pixel and kept, so what rests is resampled once
-per phase of the camera's shake instead of once per frame.
+Frames are Pillow images because its transform and paste take about 70 and 6 microseconds for a sprite of this
+size, a fraction of the same in numpy. Placements are rounded to a quarter pixel and kept, so what rests is
+resampled once per phase of the camera's shake instead of once per frame.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from PIL import Image, ImageChops
 class Sprite:
     """A picture with transparency.
 
-    ``anchor`` is the point, in sprite pixels, that `paste_sprite` puts at the asked position; ``density`` is sprite
-    pixels per scene unit.
+    ``anchor`` is the point, in sprite pixels, that `paste_sprite` puts at the asked position; ``density`` is
+    sprite pixels per scene unit.
     """
 
     image: Image.Image  # RGBa, that is premultiplied: what resampling needs

@@ -1,8 +1,9 @@
 """The table as the camera sees it: one-point perspective over a 112 x 112 image.
 
-Screen coordinates are pixels, x to the right, y down. A point of the table top is named by its screen position; how
-large things look there follows from its distance below the horizon, so nearer (lower) is larger. The table may end
-at a side edge on the right; flipping whole clips puts that edge on the left just as often.
+Screen coordinates are pixels, x to the right, y down. A point of the table top is named by its screen
+position; how large things look there follows from its distance below the horizon, so nearer (lower) is
+larger. The table may end at a side edge on the right; flipping whole clips puts that edge on the left just as
+often.
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ class Stage:
 
     horizon: float  # row of the vanishing point, above the image (negative)
     back: float  # row where the table top ends and the wall begins
-    edge: (
-        float | None
-    )  # the side edge's distance right of the centre at UNIT_Y; None: the table has no side edge
+    edge: float | None  # the side edge's distance right of the centre at UNIT_Y; None: the table has no side edge
     elevation: float  # radians, the camera's angle above the table top
 
     def scale(self, y: float | np.ndarray) -> float | np.ndarray:

@@ -1,7 +1,8 @@
 """The things on the table: objects to act on, containers to put them into, covers to hide them under.
 
-Every object carries marks that are not symmetric about its axis (a handle, a label on one side, a painted top), so that
-its turning can be seen. Sizes are widths in scene units; `draw_thing` and its siblings return solids.
+Every object carries marks that are not symmetric about its axis (a handle, a label on one side, a painted
+top), so that its turning can be seen. Sizes are widths in scene units; `draw_thing` and its siblings return
+solids.
 """
 
 from __future__ import annotations
@@ -32,10 +33,7 @@ _PALETTE: tuple[Colour, ...] = (
 def draw_colours(rng: np.random.Generator, count: int) -> list[Colour]:
     """``count`` different, slightly varied colours."""
     picks = rng.choice(len(_PALETTE), size=count, replace=False)
-    return [
-        tuple(int(c) for c in np.clip(np.array(_PALETTE[i]) + rng.integers(-14, 15, 3), 0, 255))
-        for i in picks
-    ]
+    return [tuple(int(c) for c in np.clip(np.array(_PALETTE[i]) + rng.integers(-14, 15, 3), 0, 255)) for i in picks]
 
 
 def draw_thing(rng: np.random.Generator, width: float, kind: str | None = None) -> Solid:
@@ -59,9 +57,7 @@ def _block(rng: np.random.Generator, width: float) -> Solid:
     base, mark, other = draw_colours(rng, 3)
     w, h = width * 0.82, width * rng.uniform(0.55, 0.85)
     faces = box(w, w * rng.uniform(0.8, 1.0), h, {"any": base, "left": other})
-    arrow = np.array(
-        [(0.5, 0.9), (0.14, 0.5), (0.36, 0.5), (0.36, 0.1), (0.64, 0.1), (0.64, 0.5), (0.86, 0.5)]
-    )
+    arrow = np.array([(0.5, 0.9), (0.14, 0.5), (0.36, 0.5), (0.36, 0.1), (0.64, 0.1), (0.64, 0.5), (0.86, 0.5)])
     faces.append(decal(faces[0], 0, arrow[::-1], mark))
     faces.append(decal(faces[1], 1, _spot(0.5, 0.5, 0.27), mark))
     faces.append(decal(faces[4], 4, _bar(0.38, 0.0, 0.62, 1.0), mark))
@@ -95,9 +91,7 @@ def _cup(rng: np.random.Generator, width: float) -> Solid:
     """A mug: hollow, with a handle on one side and a band."""
     body, band = draw_colours(rng, 2)
     r, h = width * 0.36, width * rng.uniform(0.66, 0.85)
-    faces = _hollow(
-        r * rng.uniform(0.8, 1.0), r, h, lambda ring, k: band if ring == 1 and k % 8 < 5 else body, body
-    )
+    faces = _hollow(r * rng.uniform(0.8, 1.0), r, h, lambda ring, k: band if ring == 1 and k % 8 < 5 else body, body)
     handle = []
     for t0, t1 in zip(np.linspace(-1.2, 1.2, 6)[:-1], np.linspace(-1.2, 1.2, 6)[1:], strict=True):
         handle += _strap(r * 0.9, h * 0.52, width * 0.22, h * 0.32, t0, t1, width * 0.1, body)
@@ -171,9 +165,7 @@ def _bowl(rng: np.random.Generator, width: float) -> Solid:
     body, band = draw_colours(rng, 2)
     r = width / 2
     return solid(
-        _hollow(
-            0.6 * r, r, width * rng.uniform(0.36, 0.46), lambda ring, k: band if ring == 2 else body, body
-        )
+        _hollow(0.6 * r, r, width * rng.uniform(0.36, 0.46), lambda ring, k: band if ring == 2 else body, body)
     )
 
 
@@ -181,9 +173,7 @@ def _bucket(rng: np.random.Generator, width: float) -> Solid:
     body, band = draw_colours(rng, 2)
     r = width / 2
     return solid(
-        _hollow(
-            0.82 * r, r, width * rng.uniform(0.5, 0.6), lambda ring, k: band if k % 4 == 0 else body, body
-        )
+        _hollow(0.82 * r, r, width * rng.uniform(0.5, 0.6), lambda ring, k: band if k % 4 == 0 else body, body)
     )
 
 

@@ -61,8 +61,8 @@ def write_tabletop(
 ) -> Path:
     """Write a set of ``num_videos`` videos into the folder ``out``, or reuse it if it is already there.
 
-    Labels are balanced within each split. A video depends on (seed, split, index) alone, so a larger set of the same seed
-    begins with the videos of a smaller one.
+    Labels are balanced within each split. A video depends on (seed, split, index) alone, so a larger set of
+    the same seed begins with the videos of a smaller one.
 
     Args:
         out: the data set's folder, made if need be.
@@ -111,9 +111,7 @@ def _check_folder(out: Path, wanted: dict[str, int]) -> None:
         if found != wanted:
             raise ValueError(f"{out} already holds a tabletop set of {found}, wanted {wanted}: {remedy}")
     elif (out / "manifest.csv").exists():
-        raise ValueError(
-            f"{out} already holds a data set that is not ours (manifest.csv, no tabletop.json): {remedy}"
-        )
+        raise ValueError(f"{out} already holds a data set that is not ours (manifest.csv, no tabletop.json): {remedy}")
 
 
 def _draw_all(out: Path, seed: int, jobs: list[tuple[str, int]], num_workers: int) -> Iterator[_Written]:

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+from drawn_videos import X264_GOP, read_numbers
+
+from w3action.data import FrameCache, Video, decode
+from w3action.data import cache as cache_module
+
+CLIP_BYTES = 60 * 3 * 48 * 64  # all frames at short_side 48
+
+
+@pytest.fixture
+def video(draw_video) -> Video:
+    return Video(path=draw_video("x264.mp4", options=X264_GOP), label=0)
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[int]:
+    """The number of frames picked by every call of decode."""
+    calls = []
+
+    def counting(path, pick, **options):
+        clip = decode(path, pick, **options)
+        calls.append(clip.num_frames)
+        return clip
+
+    monkeypatch.setattr(cache_module, "decode", counting)
+    return calls
+
+
+def test_picks_equal_decoding(video):
+    cache = FrameCache(CLIP_BYTES)
+    asked = np.array([[40, 3], [3, 59]])
+    kept = cache.pick(video, lambda _: asked, short_side=48)
+    fresh = decode(video.path, lambda _: asked, short_side=48)
+    assert torch.equal(kept.frames, fresh.frames)
+    assert torch.equal(kept.pts_seconds, fresh.pts_seconds)
+    assert kept.frames.stride() == fresh.frames.stride()
+
+
+def test_decodes_once(video, decoded):
+    cache = FrameCache(CLIP_BYTES)
+    for _ in range(3):
+        assert read_numbers(cache.get(video, 48).frames) == list(range(60))
+        cache.pick(video, lambda _: np.arange(4), short_side=48)
+    assert decoded == [60]
+    assert (len(cache), cache.num_bytes) == (1, CLIP_BYTES)
+
+
+def test_spans_and_sizes_are_kept_apart(video):
+    cache = FrameCache(10 * CLIP_BYTES)
+    span = Video(path=video.path, label=0, start_seconds=0.4, end_seconds=0.8)
+    assert read_numbers(cache.get(span, 48).frames) == list(range(10, 20))
+    assert cache.get(video, 48).num_frames == 60
+    assert tuple(cache.get(video, None).frames.shape[2:]) == (96, 128)
+    assert len(cache) == 3
+
+
+def test_a_full_cache_decodes_only_what_is_picked(video, decoded):
+    cache = FrameCache(CLIP_BYTES - 1)
+    for _ in range(3):
+        assert read_numbers(cache.pick(video, lambda _: np.array([5, 9]), short_side=48).frames) == [5, 9]
+    assert decoded == [60, 2, 2]
+    assert (len(cache), cache.num_bytes) == (0, 0)
+
+
+def test_max_bytes_must_not_be_negative():
+    with pytest.raises(ValueError, match="max_bytes is -1 but must be at least 0"):
+        FrameCache(-1)

@@ -1,0 +1,264 @@
+"""Any network takes any attention; what `create_model` says is what it builds, and what it refuses."""
+
+import jaxtyping
+import pytest
+import torch
+from torch.nn import functional as F
+
+from w3action.layers import CBAM, W3, NonLocal, SqueezeExcite
+from w3action.models import ATTENTIONS, NETWORKS, create_model, list_models
+
+# Of every backbone: channels, residual blocks with slots and non-local layers by stage, size of a 48x40 frame by stage.
+OF_STRIDE_32 = ((12, 10), (6, 5), (3, 3), (2, 2))
+BACKBONES = {
+    "small": (192, (1, 1, 1, 1), (0, 1, 1, 0), ((12, 10), (6, 5), (3, 3), (3, 3))),
+    "mobilenetv2": (1280, (1, 2, 5, 2), (0, 1, 3, 0), OF_STRIDE_32),
+    "resnet18": (512, (2, 2, 2, 2), (0, 1, 1, 0), OF_STRIDE_32),
+    "resnet34": (512, (3, 4, 6, 3), (0, 2, 3, 0), OF_STRIDE_32),
+    "resnet50": (2048, (3, 4, 6, 3), (0, 2, 3, 0), OF_STRIDE_32),
+    "resnet101": (2048, (3, 4, 23, 3), (0, 2, 3, 0), OF_STRIDE_32),
+}
+# Of every attention: its layer, and whether it has a channel and a spatial mask in training.
+LAYERS = {
+    "w3": (W3, True, True),
+    "cbam": (CBAM, True, True),
+    "se": (SqueezeExcite, True, False),
+    "non_local": (NonLocal, False, False),
+}
+
+
+def random_clips(frames: int = 3, *, seed: int = 0) -> torch.Tensor:
+    return torch.randn(2, 3, frames, 48, 40, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_tables_here_are_complete():
+    assert {name.split("_")[1] for name in NETWORKS} == BACKBONES.keys()
+    assert ATTENTIONS.keys() == LAYERS.keys()
+    assert list_models() == list(NETWORKS)
+
+
+@pytest.mark.parametrize("attention", [None, *ATTENTIONS])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_takes_every_attention(name, attention):
+    channels, num_blocks, num_non_local, sizes = BACKBONES[name.split("_")[1]]
+    torch.manual_seed(0)
+    model = create_model(name, num_classes=5, attention=attention)
+    maps, masks = model.forward_features(random_clips())
+    logits = model.forward_head(maps)
+    F.cross_entropy(logits, torch.tensor([0, 4])).backward()
+
+    assert maps.shape == (2, channels, 3, *sizes[-1])
+    assert logits.shape == (2, 5)
+    # A parameter without a gradient would be one that no output depends on.
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+
+    expected = {None: (0, 0, 0, 0), "non_local": num_non_local}.get(attention, num_blocks)
+    assert tuple(len(stage) for stage in masks) == expected
+    if attention is not None:
+        assert tuple(ATTENTIONS[attention].count_masks(model.backbone.num_blocks_by_stage)) == expected
+        layer, has_channel, has_spatial = LAYERS[attention]
+        assert sum(type(m) is layer for m in model.modules()) == sum(expected)
+        for stage, size in zip(masks, sizes, strict=True):
+            for mask in stage:
+                assert (mask.channel is not None, mask.spatial is not None) == (has_channel, has_spatial)
+                if has_channel:
+                    assert mask.channel.shape[::2] == (2, 3)
+                if has_spatial:
+                    assert mask.spatial.shape == (2, 3, *size)
+
+
+@pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2"])
+def test_non_local_masks_have_their_stage_s_size_in_evaluation(name):
+    _, _, num_non_local, sizes = BACKBONES[name.split("_")[1]]
+    model = create_model(name, num_classes=5, attention="non_local").eval()
+    masks = model.forward_features(random_clips()).masks
+    found = [[tuple(mask.spatial.shape) for mask in stage] for stage in masks]
+    assert found == [[(2, 3, *size)] * count for size, count in zip(sizes, num_non_local, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2", "tsm_resnet18"])
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize(("frames", "height", "width"), [(1, 33, 47), (5, 64, 31)])
+def test_any_length_and_any_size(name, attention, frames, height, width):
+    model = create_model(name, num_classes=2, attention=attention).eval()
+    assert model(torch.randn(1, 3, frames, height, width)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("attention", [None, "w3"])
+@pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2"])
+def test_after_one_step_every_parameter_learns(name, attention):
+    torch.manual_seed(0)
+    model = create_model(name, num_classes=3, attention=attention, dropout=0.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(2):
+        optimizer.zero_grad()
+        F.cross_entropy(model(random_clips()), torch.tensor([0, 2])).backward()
+        optimizer.step()
+    assert [n for n, p in model.named_parameters() if not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("name", ["small", "mobilenetv2", "resnet18"])
+@pytest.mark.parametrize(
+    ("attention", "options"), [(None, {}), ("se", {}), ("cbam", {}), ("w3", {"temporal": False, "initial_mask": 0.5})]
+)
+def test_tsn_mixes_no_frames_before_the_head_and_tsm_does(name, attention, options, scramble, settle):
+    clips = random_clips(4)
+    other = clips.clone()
+    other[:, :, 1] += 1.0
+    for kind, mixes in (("tsn", False), ("tsm", True)):
+        torch.manual_seed(0)
+        model = create_model(f"{kind}_{name}", num_classes=3, attention=attention, attention_options=options)
+        settle(scramble(model), clips)
+        was, now = model.forward_features(clips).maps, model.forward_features(other).maps
+        changed = [not torch.allclose(was[:, :, t], now[:, :, t], rtol=1e-3, atol=1e-5) for t in range(4)]
+        assert changed == ([True] * 4 if mixes else [False, True, False, False])
+
+
+def test_w3_mixes_frames_without_any_shift(scramble):
+    model = scramble(create_model("tsn_small", num_classes=3, attention="w3"))
+    other = random_clips(4)
+    other[:, :, 1] += 1.0
+    was, now = model.forward_features(random_clips(4)).maps, model.forward_features(other).maps
+    assert all(not torch.allclose(was[:, :, t], now[:, :, t]) for t in range(4))
+
+
+@pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2", "tsm_resnet18", "tsm_resnet50"])
+def test_masks_near_one_keep_a_network_s_features(name, settle):
+    torch.manual_seed(0)
+    plain = settle(create_model(name, num_classes=5), random_clips())
+
+    def difference(initial_mask: float) -> float:
+        options = {"initial_mask": initial_mask}
+        attended = create_model(name, num_classes=5, attention="w3", attention_options=options).eval()
+        missing, unexpected = attended.load_state_dict(plain.state_dict(), strict=False)
+        assert not unexpected
+        assert all(".slots." in key or key.startswith("refine.") for key in missing)
+        attended.refine.conv.weight.data.mul_(1e-3)
+        with torch.no_grad():
+            expected = plain(random_clips())
+            return ((attended(random_clips()) - expected).norm() / expected.norm()).item()
+
+    assert difference(0.9999) < 0.05
+    assert difference(0.5) > 0.2
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_both_places_build_and_differ(attention, scramble):
+    outputs = []
+    for place in ("residual", "output"):
+        torch.manual_seed(0)
+        model = scramble(create_model("tsm_small", num_classes=3, attention=attention, place=place))
+        outputs.append(model(random_clips()))
+    assert not torch.allclose(*outputs)
+
+
+@pytest.mark.parametrize(("attention", "place"), [("w3", "residual"), ("cbam", "residual"), ("non_local", "output")])
+def test_every_attention_has_its_own_place(attention, place, scramble):
+    outputs = []
+    for given in (None, place):
+        torch.manual_seed(0)
+        model = scramble(create_model("tsm_small", num_classes=3, attention=attention, place=given))
+        outputs.append(model(random_clips()))
+    assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "num_masks"),
+    [
+        ("tsm_small", {"attention": None}, None),
+        ("tsm_small", {"attention": "w3"}, 4),
+        ("tsm_small", {"attention": "w3", "refine": False}, None),
+        ("tsm_small", {"attention": "w3", "attention_options": {"channel": False}}, 4),
+        ("tsm_small", {"attention": "w3", "attention_options": {"spatial": False}}, None),
+        ("tsm_small", {"attention": "cbam"}, None),
+        ("tsm_small", {"attention": "cbam", "refine": True}, 4),
+        ("tsm_small", {"attention": "se"}, None),
+        ("tsm_small", {"attention": "non_local"}, None),
+        ("tsm_mobilenetv2", {"attention": "w3"}, 4),
+        ("tsm_mobilenetv2", {"attention": "w3", "refine_from": "every"}, 10),
+        ("tsm_resnet18", {"attention": "w3", "refine_from": "every"}, 8),
+        ("tsm_resnet50", {"attention": "w3", "refine_from": "every"}, 16),
+    ],
+)
+def test_refinement_is_where_the_attention_asks_for_it(name, arguments, num_masks):
+    with torch.device("meta"):
+        model = create_model(name, num_classes=3, **arguments)
+        model(torch.empty(1, 3, 2, 48, 40))
+    assert (None if model.refine is None else model.refine.conv.in_channels) == num_masks
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"name": "tsn_small", "num_classes": 3},
+        {
+            "name": "tsm_small",
+            "num_classes": 4,
+            "attention": "w3",
+            "attention_options": {"temporal": False, "reduction": 4},
+            "place": "output",
+            "refine_from": "every",
+            "dropout": 0.1,
+        },
+        {"name": "tsm_mobilenetv2", "num_classes": 2, "attention": "cbam", "refine": True},
+    ],
+)
+def test_its_arguments_build_it_again(arguments):
+    model = create_model(**arguments)
+    again = create_model(**model.arguments)
+    assert repr(again) == repr(model)
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again.eval()(random_clips()), model.eval()(random_clips()))
+
+
+def test_options_reach_every_layer():
+    options = {"temporal": False, "channel": False}
+    model = create_model("tsm_small", num_classes=3, attention="w3", attention_options=options)
+    layers = [m for m in model.modules() if isinstance(m, W3)]
+    assert len(layers) == 4
+    assert all(layer.what is None and layer.where.video is None for layer in layers)
+
+
+def test_dropout_stands_before_the_classifier():
+    assert create_model("tsm_small", num_classes=3, dropout=0.25).head.dropout.p == 0.25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"name": "tsm_resnet5"}, r"unknown model 'tsm_resnet5'; choose one of .*tsm_resnet50"),
+        ({"attention": "W3"}, r"unknown attention 'W3'; choose one of w3, cbam, se, non_local"),
+        ({"num_classes": 0}, r"num_classes is 0"),
+        ({"attention_options": {"temporal": False}}, r"attention is None; name one of w3"),
+        ({"attention": "cbam", "attention_options": {"temporal": True}}, r"'cbam' does not take .*'temporal'"),
+        ({"attention": "w3", "attention_options": {"channels": 3}}, r"'w3' does not take .*'channels'"),
+        ({"attention": "w3", "attention_options": {"initial_mask": 3.0}}, r"initial_mask is 3\.0"),
+        ({"attention": "w3", "attention_options": {"temporal_conv": "dense"}}, r"temporal_conv is 'dense'"),
+        ({"attention": "w3", "attention_options": {"channel": False, "spatial": False}}, r"attends to nothing"),
+        ({"refine": True}, r"refine=True needs an attention with spatial masks; given are None"),
+        ({"attention": "se", "refine": True}, r"refine=True needs .* 'se'"),
+        ({"attention": "non_local", "refine": True}, r"refine=True needs .* 'non_local'"),
+        ({"attention": "w3", "attention_options": {"spatial": False}, "refine": True}, r"refine=True needs"),
+        ({"dropout": 2.0}, r"dropout probability has to be between 0 and 1"),
+        ({"pretrained": "imagenet"}, r"tsm_small has no ImageNet weights; leave pretrained out or give a file"),
+        pytest.param(
+            {"attention": "w3", "place": "outptu", "refine": False},
+            r"place is 'outptu'.*residual.*output",
+            marks=pytest.mark.xfail(strict=True, reason="a misspelt place builds a network whose attention is idle"),
+        ),
+        pytest.param(
+            {"attention": "w3", "refine_from": "evry"},
+            r"refine_from is 'evry'.*last.*every",
+            marks=pytest.mark.xfail(strict=True, reason="a misspelt refine_from means 'last'"),
+        ),
+        pytest.param(
+            {"attention": "w3", "attention_options": {"reduction": 0}},
+            r"reduction is 0",
+            marks=pytest.mark.xfail(strict=True, reason="reduction=0 is a ZeroDivisionError"),
+        ),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, text, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is for users
+    with pytest.raises(ValueError, match=text):
+        create_model(**{"name": "tsm_small", "num_classes": 3, **arguments})

@@ -1,0 +1,132 @@
+"""The commands as a user types them, with right and with wrong input."""
+
+import json
+import sys
+
+import pytest
+
+from w3action import cli
+
+
+def w3(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
+    """Run `w3 WORDS` in this process: exit code, output, errors."""
+    monkeypatch.setattr(sys, "argv", ["w3", *map(str, words)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    printed = capsys.readouterr()
+    code = stopped.value.code
+    return (code if isinstance(code, int) else 0), printed.out, printed.err
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tabletop, tmp_path):
+    out = tmp_path / "run"
+    settings = ("data.size=32", "data.num_frames=4", "epochs=1", "batch_size=8", "model.attention=w3")
+    code, output, _ = w3(monkeypatch, capsys, "train", "demo", "--data", tabletop, "--out", out, "--set", *settings)
+    assert code == 0, output
+    assert "finished" in output
+    return out
+
+
+def test_train_eval_predict_explain(monkeypatch, capsys, tabletop, run, tmp_path):
+    video = next((tabletop.parent / "videos").glob("test*"))
+    code, output, _ = w3(
+        monkeypatch, capsys, "eval", run, "--data", tabletop, "--split", "test", "--num-workers", 0, "--json"
+    )
+    assert code == 0
+    assert json.loads(output)["num_videos"] == 16
+
+    code, output, _ = w3(monkeypatch, capsys, "eval", run, "--data", tabletop, "--num-workers", 0)
+    assert code == 0
+    assert "mean class accuracy" in output
+
+    code, output, _ = w3(monkeypatch, capsys, "predict", run, video, "--top", 2, "--json")
+    assert code == 0
+    assert len(json.loads(output)[0]["predictions"]) == 2
+
+    code, output, errors = w3(monkeypatch, capsys, "predict", run, tmp_path / "no.mp4", video)
+    assert code == 2
+    assert "no.mp4" in errors
+    assert video.name in output, "the readable video is predicted all the same"
+
+    code, output, _ = w3(monkeypatch, capsys, "explain", run, video, "--out", tmp_path / "why")
+    assert code == 0
+    assert (tmp_path / "why" / "index.html").is_file()
+
+    code, output, _ = w3(monkeypatch, capsys, "train", "--out", run, "--resume")
+    assert code == 0
+    assert "is finished" in output
+
+
+def test_flops_are_those_of_the_field(monkeypatch, capsys):
+    code, output, _ = w3(monkeypatch, capsys, "bench", "flops", "tsm_resnet50")
+    assert code == 0
+    assert "32.70 GFLOPs" in output
+    assert "65.40 GFLOPs" in w3(monkeypatch, capsys, "bench", "flops", "tsm_resnet50", "--frames", 16)[1]
+    code, output, _ = w3(
+        monkeypatch, capsys, "bench", "flops", "tsm_resnet50", "--attention", "non_local", "--frames", 16, "--json"
+    )
+    assert round(json.loads(output)["gflops"], 1) == 146.1
+
+
+def test_lists_are_complete(monkeypatch, capsys):
+    code, output, _ = w3(monkeypatch, capsys, "list", "--json")
+    assert code == 0
+    names = {row["name"] for row in json.loads(output)}
+    assert {"tsn_resnet18", "tsm_resnet50", "tsm_resnet101", "tsm_mobilenetv2", "tsm_small"} <= names
+    assert "non_local" in w3(monkeypatch, capsys, "list")[1]
+    assert "edge" in w3(monkeypatch, capsys, "recipes")[1]
+    assert "default" in json.loads(w3(monkeypatch, capsys, "recipes", "--json")[1])
+
+
+def test_tabletop_is_drawn(monkeypatch, capsys, tmp_path):
+    code, output, _ = w3(monkeypatch, capsys, "data", "tabletop", "--out", tmp_path / "t", "--num-videos", 6)
+    assert code == 0
+    assert output.strip() == str(tmp_path / "t" / "manifest.csv")
+
+
+WRONG = {
+    "an unknown model": (["bench", "flops", "tsm_resnet51"], "tsm_resnet50"),
+    "an unknown attention": (["bench", "flops", "tsm_resnet50", "--attention", "w4"], "non_local"),
+    "an unknown recipe": (["train", "fast", "--data", "{tmp}", "--out", "{tmp}/r"], "default"),
+    "an unknown setting": (["train", "--data", "{tmp}", "--out", "{tmp}/r", "--set", "optim.speed=1"], "optim.speed"),
+    "an unknown protocol": (["eval", "{tmp}", "--data", "{tmp}", "--protocol", "centre"], "center"),
+    "no training videos": (["train", "--out", "{tmp}/r"], "--data"),
+    "an empty folder": (["train", "demo", "--data", "{tmp}/empty", "--out", "{tmp}/r"], "empty"),
+    "a missing column": (["train", "demo", "--data", "{tmp}/no_label.csv", "--out", "{tmp}/r"], "label"),
+    "no checkpoint": (["predict", "{tmp}", "{tmp}/x.mp4"], "no checkpoint"),
+    "no video": (["predict", "{tmp}"], "at least one video"),
+    "wrong weights": (
+        ["train", "demo", "--data", "{data}", "--out", "{tmp}/r", "--set", "model.pretrained={tmp}/w.pt"],
+        "w.pt",
+    ),
+    "ImageNet weights that do not exist": (
+        ["train", "demo", "--data", "{data}", "--out", "{tmp}/r", "--set", "model.pretrained=imagenet"],
+        "no ImageNet weights",
+    ),
+    "an option the attention lacks": (
+        ["train", "demo", "--data", "{data}", "--out", "{tmp}/r", "--set", "model.attention=se",
+         "model.attention_options.temporal=true"],
+        "temporal",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_input_gives_one_line_that_names_it(what, monkeypatch, capsys, tabletop, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "no_label.csv").write_text("path,class\na.mp4,x\n")
+    (tmp_path / "w.pt").write_bytes(b"no weights")
+    words, expected = WRONG[what]
+    code, _, errors = w3(monkeypatch, capsys, *(word.format(tmp=tmp_path, data=tabletop) for word in words))
+    assert code == 2
+    assert errors.startswith("w3: ")
+    assert errors.count("\n") == 1
+    assert expected in errors
+
+
+def test_a_traceback_can_be_had(monkeypatch, capsys):
+    monkeypatch.setenv("W3_TRACEBACK", "1")
+    monkeypatch.setattr(sys, "argv", ["w3", "bench", "flops", "nothing"])
+    with pytest.raises(ValueError, match="unknown model"):
+        cli.main()

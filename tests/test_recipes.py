@@ -1,0 +1,33 @@
+import dataclasses
+
+import pytest
+import torch
+
+from w3action.config import ConfigError, from_json, to_json
+from w3action.recipes import RECIPES, recipe
+from w3action.train.run import build_model
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_builds_its_network_and_survives_json(name):
+    config = recipe(name)
+    assert config.recipe == name == RECIPES[name].__name__
+    assert RECIPES[name].__doc__
+    assert from_json(to_json(config), origin="test") == config
+    untrained = dataclasses.replace(config, model=dataclasses.replace(config.model, pretrained=None))
+    with torch.device("meta"):
+        model = build_model(untrained, num_classes=5)
+        clips = torch.empty(1, 3, config.data.num_frames, config.data.size, config.data.size)
+        assert model.eval()(clips).shape == (1, 5)
+
+
+def test_the_papers_recipes_follow_the_papers_training():
+    config = recipe("ssv1_tsm_w3_16f")
+    assert config.mfr
+    assert (config.epochs, config.batch_size, config.data.num_frames) == (50, 64, 16)
+    assert (config.optim.lr, config.optim.milestones, config.optim.weight_decay) == (0.01, (0.4, 0.8), 5e-4)
+
+
+def test_an_unknown_recipe_is_named_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"unknown recipe 'ssv3'.*default, edge"):
+        recipe("ssv3")

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+
+from w3action.config import ConfigError, DataConfig
+from w3action.data import find_flip_pairs, read_manifest
+from w3action.train.clips import read_videos, resize_for, training_loader
+
+
+def test_a_manifests_own_split_is_used(tabletop):
+    training, validation = read_videos(tabletop, None, label_column="label", seed=0)
+    assert {video.split for video in training.videos} == {"train"}
+    assert {video.split for video in validation.videos} == {"val"}
+    assert training.classes == validation.classes
+
+
+def test_without_a_split_a_fifth_of_each_class_is_held_out(tabletop, tmp_path):
+    videos = read_manifest(tabletop).videos
+    path = tmp_path / "no_split.csv"
+    path.write_text("path,label\n" + "".join(f"{v.path},{v.label % 2}\n" for v in videos))
+    training, validation = read_videos(path, None, label_column="label", seed=0)
+    assert not {v.path for v in training.videos} & {v.path for v in validation.videos}
+    assert len(training.videos) + len(validation.videos) == len(videos)
+    assert len(validation.videos) == pytest.approx(0.2 * len(videos), abs=2)
+    with pytest.raises(ConfigError, match="no split column"):
+        read_videos(path, path, label_column="label", seed=0)
+
+
+def test_the_shorter_side_is_that_of_the_field():
+    assert resize_for(DataConfig(size=224)) == 256
+    assert resize_for(DataConfig(size=112)) == 128
+    assert resize_for(DataConfig(size=112, resize=120)) == 120
+
+
+@pytest.mark.parametrize("flip", ["auto", "off", "plain"])
+def test_flips_swap_labels_only_where_they_should(tabletop, flip):
+    manifest = read_manifest(tabletop, split="train")
+    flips = find_flip_pairs(manifest.classes)
+    loader = training_loader(
+        DataConfig(num_frames=2, size=32, flip=flip, num_workers=0),
+        manifest,
+        flips,
+        batch_size=4,
+        seed=0,
+        rank=0,
+        world_size=1,
+        pin_memory=False,
+        cache=None,
+    )
+    swapped = 0
+    for epoch in range(4):
+        for batch in loader(epoch, 0):
+            assert batch.clips.shape == (4, 1, 3, 2, 32, 32)
+            truth = torch.tensor([manifest.videos[i].label for i in batch.indices.tolist()])
+            mirror = torch.tensor(np.array(flips.permutation)[truth.numpy()])
+            assert bool(((batch.labels == truth) | (batch.labels == mirror)).all())
+            swapped += int((batch.labels != truth).sum())
+    assert (swapped > 0) == (flip == "auto")
