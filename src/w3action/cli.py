@@ -324,6 +324,8 @@ def _complain(error: Exception) -> None:
 
 def main() -> None:
     """Run `w3`. With W3_TRACEBACK=1 an error shows where it was raised."""
+    # Threads that wait for each other by spinning make a busy machine ten times slower (docs/decisions/threads.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = app.cli(prog="w3", description=__import__("w3action").__doc__, config=(tyro.conf.FlagCreatePairsOff,))
     except (ValueError, OSError) as error:

@@ -66,7 +66,8 @@ class OptimConfig:
     schedule: Literal["step", "cosine"] = "step"
     milestones: tuple[float, ...] = (0.4, 0.8)  # shares of the run at which the rate falls to a tenth (step)
     warmup: float = 0.0  # share of the run during which the rate rises from zero
-    momentum: float = 0.9
+    group_rates: bool = True  # biases at twice the rate, the classifier at five times, its bias at ten
+    momentum: float = 0.9  # of adamw: its first beta
     weight_decay: NonNegativeFloat = 5e-4
     clip_norm: PositiveFloat = 20.0
     freeze_batch_norm: bool = False  # all but the first: "partial BN"

@@ -26,7 +26,7 @@ def test_rotation_is_applied(draw_video, turns, short_side):
 
 @pytest.mark.parametrize(("turns", "mirror"), [(0, True), (2, True), (1, True), (3, False)])
 def test_mirroring_is_applied(draw_video, turns, mirror):
-    """What set_display_rotation with hflip says, checked on pixels: mirror first, then turn."""
+    """The file says: show the stored picture mirrored, then turned counterclockwise."""
     rotate = {0: (1, 0, 0, 1), 1: (0, -1, 1, 0), 2: (-1, 0, 0, -1), 3: (0, 1, -1, 0)}[turns]
     a, b, c, d = rotate
     if mirror:

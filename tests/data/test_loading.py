@@ -1,5 +1,3 @@
-import functools
-
 import numpy as np
 import pytest
 import torch
@@ -21,8 +19,6 @@ from w3action.data import (
     sampling,
     transforms,
 )
-
-TRAIN = functools.partial(sampling.train_segments, num_segments=4)
 
 
 def middle_frames(num_frames, rng):
@@ -65,6 +61,13 @@ class TestDataset:
         assert not torch.equal(first.views, dataset[3, 4].views)
         other = VideoDataset(videos, sample=train_frames, transform=TrainTransform(size=32), seed=6, short_side=48)
         assert not torch.equal(first.views, other[2, 4].views)
+
+    def test_frames_are_drawn_anew_for_every_epoch_and_index(self, videos):
+        dataset = VideoDataset(videos[:1] * 5, sample=train_frames, transform=whole_frames, short_side=48)
+        drawn = {
+            tuple(read_numbers(denormalize(dataset[epoch, place].views)[0])) for epoch in range(5) for place in range(5)
+        }
+        assert len(drawn) > 20
 
     def test_a_bad_video_is_told_and_not_raised(self, dataset, videos):
         bad = dataset[0, 6]

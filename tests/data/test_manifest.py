@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import pyarrow as pa
@@ -89,7 +90,7 @@ class TestTable:
 
     def test_parquet(self, tmp_path):
         source = tmp_path / "list.parquet"
-        table = pa.table({"path": ["a.mp4", "b.mp4"], "label": [3, 11], "start_s": [0, 1], "end_s": [1.5, None]})
+        table = pa.table({"path": ["a.mp4", "b.mp4"], "label": [3, 11], "start_s": [0, 1], "end_s": [1.5, math.nan]})
         parquet.write_table(table, source)
         manifest = read_manifest(str(source))
         assert manifest.classes == ("3", "11")

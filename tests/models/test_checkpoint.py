@@ -13,7 +13,7 @@ import torch
 from w3action.models import ClipFormat, WeightsError, create_model, load_checkpoint
 from w3action.models.checkpoint import save_description, save_weights, write_atomically
 
-CLASSES = ("Opening a door", "Closing a door", "Türe auf, \"weit\"")
+CLASSES = ("Opening a door", "Closing a door", 'Türe auf, "weit"')
 CLIPS = torch.randn(2, 3, 3, 48, 40, generator=torch.Generator().manual_seed(0))
 OPTIONS = {"temporal_conv": "bottleneck", "reduction": 8}
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from w3action.layers import CBAM, W3, NonLocal, SqueezeExcite
-from w3action.models import ATTENTIONS, NETWORKS, create_model, list_models
+from w3action.models import ATTENTIONS, NETWORKS, ActionModel, create_model, list_models
 
 # Of every backbone: channels, residual blocks with slots and non-local layers by stage, size of a 48x40 frame by stage.
 OF_STRIDE_32 = ((12, 10), (6, 5), (3, 3), (2, 2))
@@ -31,6 +31,16 @@ def random_clips(frames: int = 3, *, seed: int = 0) -> torch.Tensor:
     return torch.randn(2, 3, frames, 48, 40, generator=torch.Generator().manual_seed(seed))
 
 
+def build_with_constant_weights(name: str, **arguments) -> ActionModel:
+    """Drawing a ResNet-101's random weights takes longer than a step with them."""
+    with torch.device("meta"):
+        model = create_model(name, **arguments)
+    model.to_empty(device="cpu")
+    for value in model.state_dict().values():
+        value.fill_(0.01)
+    return model
+
+
 def test_the_tables_here_are_complete():
     assert {name.split("_")[1] for name in NETWORKS} == BACKBONES.keys()
     assert ATTENTIONS.keys() == LAYERS.keys()
@@ -41,14 +51,13 @@ def test_the_tables_here_are_complete():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_takes_every_attention(name, attention):
     channels, num_blocks, num_non_local, sizes = BACKBONES[name.split("_")[1]]
-    torch.manual_seed(0)
-    model = create_model(name, num_classes=5, attention=attention)
-    maps, masks = model.forward_features(random_clips())
+    model = build_with_constant_weights(name, num_classes=5, attention=attention)
+    maps, masks = model.forward_features(random_clips()[:1])
     logits = model.forward_head(maps)
-    F.cross_entropy(logits, torch.tensor([0, 4])).backward()
+    F.cross_entropy(logits, torch.tensor([4])).backward()
 
-    assert maps.shape == (2, channels, 3, *sizes[-1])
-    assert logits.shape == (2, 5)
+    assert maps.shape == (1, channels, 3, *sizes[-1])
+    assert logits.shape == (1, 5)
     # A parameter without a gradient would be one that no output depends on.
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
@@ -62,9 +71,9 @@ def test_every_network_takes_every_attention(name, attention):
             for mask in stage:
                 assert (mask.channel is not None, mask.spatial is not None) == (has_channel, has_spatial)
                 if has_channel:
-                    assert mask.channel.shape[::2] == (2, 3)
+                    assert mask.channel.shape[::2] == (1, 3)
                 if has_spatial:
-                    assert mask.spatial.shape == (2, 3, *size)
+                    assert mask.spatial.shape == (1, 3, *size)
 
 
 @pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2"])
@@ -76,7 +85,7 @@ def test_non_local_masks_have_their_stage_s_size_in_evaluation(name):
     assert found == [[(2, 3, *size)] * count for size, count in zip(sizes, num_non_local, strict=True)]
 
 
-@pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2", "tsm_resnet18"])
+@pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2"])
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize(("frames", "height", "width"), [(1, 33, 47), (5, 64, 31)])
 def test_any_length_and_any_size(name, attention, frames, height, width):
@@ -97,7 +106,7 @@ def test_after_one_step_every_parameter_learns(name, attention):
     assert [n for n, p in model.named_parameters() if not p.grad.any()] == []
 
 
-@pytest.mark.parametrize("name", ["small", "mobilenetv2", "resnet18"])
+@pytest.mark.parametrize("name", ["small", "mobilenetv2"])
 @pytest.mark.parametrize(
     ("attention", "options"), [(None, {}), ("se", {}), ("cbam", {}), ("w3", {"temporal": False, "initial_mask": 0.5})]
 )
@@ -122,7 +131,7 @@ def test_w3_mixes_frames_without_any_shift(scramble):
     assert all(not torch.allclose(was[:, :, t], now[:, :, t]) for t in range(4))
 
 
-@pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2", "tsm_resnet18", "tsm_resnet50"])
+@pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2", "tsm_resnet50"])
 def test_masks_near_one_keep_a_network_s_features(name, settle):
     torch.manual_seed(0)
     plain = settle(create_model(name, num_classes=5), random_clips())
@@ -177,7 +186,6 @@ def test_every_attention_has_its_own_place(attention, place, scramble):
         ("tsm_mobilenetv2", {"attention": "w3"}, 4),
         ("tsm_mobilenetv2", {"attention": "w3", "refine_from": "every"}, 10),
         ("tsm_resnet18", {"attention": "w3", "refine_from": "every"}, 8),
-        ("tsm_resnet50", {"attention": "w3", "refine_from": "every"}, 16),
     ],
 )
 def test_refinement_is_where_the_attention_asks_for_it(name, arguments, num_masks):
@@ -192,7 +200,7 @@ def test_refinement_is_where_the_attention_asks_for_it(name, arguments, num_mask
     [
         {"name": "tsn_small", "num_classes": 3},
         {
-            "name": "tsm_small",
+            "name": "tsm_resnet18",
             "num_classes": 4,
             "attention": "w3",
             "attention_options": {"temporal": False, "reduction": 4},

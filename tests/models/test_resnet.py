@@ -31,8 +31,7 @@ def test_parameters_are_named_and_shaped_as_torchvision_s(name):
     assert {key: value.shape for key, value in ours.state_dict().items()} == expected
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-@pytest.mark.parametrize("size", [(64, 64), (45, 71)])
+@pytest.mark.parametrize(("name", "size"), [("resnet18", (45, 71)), ("resnet50", (64, 64))])
 def test_every_frame_has_torchvision_s_features(name, size, scramble):
     torch.manual_seed(0)
     theirs = scramble(torchvision.models.get_model(name)).double()
@@ -48,17 +47,16 @@ def test_every_frame_has_torchvision_s_features(name, size, scramble):
 
 @pytest.mark.parametrize("block_type", [BasicBlock, Bottleneck])
 @pytest.mark.parametrize("place", ["residual", "output"])
-def test_a_block_is_temporal_then_branch_then_attention(block_type, place, scramble):
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_block_is_temporal_then_branch_then_attention(block_type, place, stride, scramble):
     slots = Slots(Scale(3.0, masks=False), Scale(0.5, masks=True), place)
-    block = scramble(block_type(8, 4, stride=2, slots=slots))
-    x = torch.randn(6, 8, 9, 7)
+    block = scramble(block_type(4 * block_type.expansion, 4, stride=stride, slots=slots))
+    x = torch.randn(6, 4 * block_type.expansion, 9, 7)
     y, masks = block(x, 3)
-    branch, identity = block.branch(3.0 * x), block.downsample(x)  # the shortcut sees no temporal operation
-    if place == "residual":
-        expected = (0.5 * branch + identity).relu()
-    else:
-        expected = 0.5 * (branch + identity).relu()
-    torch.testing.assert_close(y, expected)
+    branch = block.branch(3.0 * x)
+    identity = x if stride == 1 else block.downsample(x)  # the shortcut sees no temporal operation
+    expected = {"residual": (0.5 * branch + identity).relu(), "output": 0.5 * (branch + identity).relu()}
+    torch.testing.assert_close(y, expected[place])
     assert masks == Masks()
 
 

@@ -12,7 +12,9 @@ RESNET_BLOCKS = {"small": (1, 1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3
 def shifted_blocks(name: str) -> list[str]:
     with torch.device("meta"):
         backbone = create_model(name, num_classes=2).backbone
-    return [path.removesuffix(".slots.temporal") for path, m in backbone.named_modules() if isinstance(m, TemporalShift)]
+    return [
+        path.removesuffix(".slots.temporal") for path, m in backbone.named_modules() if isinstance(m, TemporalShift)
+    ]
 
 
 @pytest.mark.parametrize("backbone", RESNET_BLOCKS)

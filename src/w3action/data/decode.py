@@ -86,8 +86,7 @@ def decode(
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Count a file's frames (by demuxing where that tells) and decode the first one to learn how it is
-    displayed.
+    """Count a file's frames, by demuxing where that tells, and decode the first to learn how it is displayed.
 
     Raises:
         DecodeError: as for `decode`.
@@ -122,6 +121,8 @@ def _list_frames(
         frames = _ListedFrames(source, timeline)
     else:
         frames = _DecodedFrames(source, start_seconds=start_seconds, end_seconds=end_seconds)
+    if not len(frames.seconds) and start_seconds is None and end_seconds is None:
+        raise DecodeError(f"{source.path}: not one frame can be decoded; the file is damaged, fetch it again")
     if not len(frames.seconds):
         raise DecodeError(f"{source.path}: no frame is shown in {span}; {_length_of(source)}, correct the span")
     return frames
@@ -238,10 +239,10 @@ class _DecodedFrames:
         if None not in pts and stream.time_base:
             times = np.array(pts, np.int64)
             if (np.diff(times) > 0).all():
-                return (times - times[0]) * float(stream.time_base)
+                return (times - times[:1]) * float(stream.time_base)
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
-            raise DecodeError(f"{self.source.path}: neither frame times nor a frame rate are stored; convert it to mp4")
+            raise DecodeError(f"{self.source.path}: neither frame times nor a frame rate is stored; convert it")
         return np.arange(len(pts)) / float(rate)
 
     def get(self, wanted: Int64[np.ndarray, " k"]) -> Iterator[tuple[int, av.VideoFrame]]:

@@ -6,6 +6,7 @@ others are ignored. Paths in it are relative to the table's folder. Whether a vi
 it is decoded.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -207,7 +208,7 @@ def _read_table(source: Path, *, label_column: str) -> list[_Row]:
     starts, ends = (next((found[name] for name in names if name in found), empty) for names in _ALIASES.values())
     columns = (found["path"], found[label_column], starts, ends, found.get("split", empty))
     return [
-        _Row(path=source.parent / path, label=label, start=start, end=end, split=split or None)
+        _Row(path=source.parent / path, label=label, start=_known(start), end=_known(end), split=split or None)
         for path, label, start, end, split in zip(*columns, strict=True)
     ]
 
@@ -246,6 +247,10 @@ def _labels_of(names: tuple[str, ...], found: set[str]) -> dict[str, int]:
     if found and all(map(_is_id, found)) and not found & set(names):
         return {label: int(label) for label in found if int(label) < len(names)}
     return {name: place for place, name in enumerate(names)}
+
+
+def _known(seconds: float | None) -> float | None:
+    return None if seconds is None or math.isnan(seconds) else seconds
 
 
 def _is_id(label: str) -> bool:

@@ -97,8 +97,7 @@ class Source:
     def demux(self, seek_to: int | None = None) -> Iterator[av.Packet]:
         """Packets of the video stream in decode order, from the start or from a key frame close to `seek_to`.
 
-        A second call opens the file anew (not every container can seek to its start), which replaces
-        `stream`.
+        A second call opens the file anew, which replaces `stream`: not every container can seek to its start.
         """
         if self._is_read:
             self.container.close()
@@ -144,13 +143,12 @@ class Timeline:
 def read_timeline(
     source: Source, *, start_seconds: float | None = None, end_seconds: float | None = None
 ) -> Timeline | None:
-    """List the frames of the span [start, end), or return None if packet times are missing or not to be
-    trusted.
+    """List the frames of the span [start, end), or return None if the packets' times cannot be trusted.
 
     Without a span all packets are read; with one, those from the key frame before it to its end.
 
     Raises:
-        DecodeError: the file is cut off, or holds no key frame.
+        DecodeError: the file is cut off.
     """
     time_base = source.stream.time_base
     if time_base is None or not _is_timed(source):

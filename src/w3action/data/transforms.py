@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torchvision.transforms.v2 import functional as tv
 
 from w3action.data.clip import Clip
 
@@ -67,7 +67,7 @@ class TrainTransform:
         """One random view (1, c, t, size, size), and whether it is mirrored."""
         x, y, width, height = self.draw_crop(*clip.frames.shape[:1:-1], rng=rng)
         frames = _resize(clip.frames[..., y : y + height, x : x + width], (self.size, self.size))
-        flipped = bool(rng.random() < self.flip_probability)
+        flipped = rng.random() < self.flip_probability
         if flipped:
             frames = frames.flip(-1)
         if self.color_jitter == 0:
@@ -165,7 +165,9 @@ def _channels(values: tuple[float, ...]) -> Tensor:
 def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
     if frames.shape[-2:] == size:
         return frames
-    images = tv.resize(frames.transpose(0, 1), list(size), antialias=True)  # uint8, (t, c, h, w)
+    # On uint8; torchvision's resize does the same, but importing torchvision takes longer than importing torch.
+    images = frames.transpose(0, 1)  # (t, c, h, w)
+    images = F.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
     return images.transpose(0, 1)  # (c, t, h, w)
 
 

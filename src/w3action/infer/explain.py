@@ -3,7 +3,8 @@
 A checkpoint and a file -> a folder with a strip of frames under their spatial masks, curves over time, the channels
 that open and close, the whole video as a film with its masks, and a page that shows them all.
 
-The pictures show exactly what the network saw, the centre crop of its test protocol.
+The pictures show the region that the network saw, the centre crop: its very pixels where its clips are about 150
+pixels or more, the same crop of larger frames (to within one of its pixels) where they are smaller.
 
 Source: "Knowing What, Where and When to Look" (2020), Figure 3 and "Attention visualization and interpretation".
 """

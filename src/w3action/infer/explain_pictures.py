@@ -17,7 +17,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from w3action.infer.explain_heat import COLORMAP, heat_of, light_up, range_of
+from w3action.infer.explain_heat import COLORMAP, Range, heat_of, light_up, range_of
 from w3action.infer.explain_masks import RankedChannels
 
 DPI = 150
@@ -45,19 +45,27 @@ class _Page:
         axes.tick_params(colors=MUTED, labelsize=9, length=3)
         return axes
 
-    def text(self, left: float, top: float, text: str, *, size: float = 10, color: str = INK, **options) -> None:
-        """Write text; `top` is that of its first line."""
-        self.figure.text(
-            left / self.width, 1 - top / self.height, text,
-            fontsize=size, color=color, **{"va": "top", "parse_math": False} | options,
-        )  # fmt: skip
+    def text(
+        self,
+        left: float,
+        top: float,
+        text: str,
+        *,
+        size: float = 10,
+        color: str = INK,
+        weight: str = "normal",
+        align: str = "left",
+    ) -> None:
+        """Write a line of text whose upper edge is at `top`."""
+        written = self.figure.text(left / self.width, 1 - top / self.height, text, fontsize=size, color=color)
+        written.set(va="top", ha=align, weight=weight, parse_math=False)
 
     def heading(self, left: float, heading: str, video: str, facts: str = "", *, scale: float = 1.0) -> None:
         """Write the two lines at the top; where they are too long, the video's name gives way, never the facts."""
         room = (self.width - left - 0.2) / scale
         facts = f"   ·   {facts}" if facts else ""
         video = elide(video, max(int(room / 0.085) - len(facts), 12))
-        self.text(left, 0.18 * scale, elide(heading, int(room / 0.13)), size=13 * scale, weight="bold")
+        self.text(left, 0.18 * scale, elide(heading, int(room / 0.115)), size=13 * scale, weight="bold")
         self.text(left, 0.47 * scale, video + facts, size=9.5 * scale, color=MUTED)
 
     def save(self, path: Path) -> None:
@@ -94,8 +102,7 @@ def draw_strip(
     plain = frames[:, shown].permute(1, 2, 3, 0).numpy()  # (t, side, side, 3)
     rows = [plain]
     if mask is not None:
-        values = range_of(mask)
-        rows.append(light_up(plain, heat_of(mask[shown], values, size=size, side=side).numpy()))
+        rows.append(light_up(plain, heat_of(mask[shown], range_of(mask), size=size, side=side).numpy()))
     gap, left, top, right = 0.06, 0.25, 1.05, 1.15
     cell = min((STRIP_INCHES - left - right) / len(shown) - gap, 2.5)
     page = _Page(STRIP_INCHES, top + len(rows) * (cell + gap) + 0.45)
@@ -109,10 +116,10 @@ def draw_strip(
     sheet.set_axis_off()
     for i, frame in enumerate(shown):
         x = left + i * (cell + gap) + cell / 2
-        page.text(x, page.height - 0.39, f"{float(seconds[frame]):.2f} s", size=12, color=MUTED, ha="center")
+        page.text(x, page.height - 0.39, f"{float(seconds[frame]):.2f} s", size=12, color=MUTED, align="center")
     if mask is not None:
         axes = page.axes(left + len(shown) * (cell + gap) + 0.08, top + cell + gap, 0.13, cell)
-        _color_bar(page, axes, mask_name=mask_name, low=values.low, high=values.high, is_flat=values.is_flat)
+        _color_bar(page, axes, range_of(mask), mask_name=mask_name)
     page.save(path)
 
 
@@ -248,12 +255,13 @@ def elide(text: str, num_characters: int) -> str:
     return f"{text[: kept - kept // 2]}…{text[-(kept // 2) :]}"
 
 
-def _color_bar(page: _Page, axes: Axes, *, mask_name: str, low: float, high: float, is_flat: bool) -> None:
-    if is_flat:  # nothing to tell apart: one colour, one number
-        low, high = low - 1e-3, low + 1e-3
+def _color_bar(page: _Page, axes: Axes, values: Range, *, mask_name: str) -> None:
+    low, high = values
+    ticks = [low, (low + high) / 2, high]
+    if values.is_flat:  # nothing to tell apart: one colour, one number
+        low, high, ticks = low - 1e-3, low + 1e-3, [low]
     bar = page.figure.colorbar(ScalarMappable(Normalize(low, high), COLORMAP), cax=axes)
     bar.outline.set_visible(False)
-    ticks = [low + 1e-3] if is_flat else [low, (low + high) / 2, high]
     decimals = 3 if high - low >= 0.01 else 5
     bar.set_ticks(ticks, labels=[f"{tick:.{decimals}f}" for tick in ticks])
     bar.set_label(mask_name, fontsize=12, color=MUTED)

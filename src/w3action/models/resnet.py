@@ -91,8 +91,8 @@ class ResNet(Backbone):
         num_blocks: residual blocks in each stage.
         fillers: what stands in the slots.
         width: channels of the first stage's 3x3 convolutions; they double with each stage.
-        small_input: a 3x3 stem and a last stage without stride, for frames of about 64 pixels (total stride
-            16, not 32).
+        small_input: for frames of about 64 pixels: a 3x3 stem without max pooling, so that the first shift sees
+            half the resolution, and a total stride of 16, not 32.
     """
 
     def __init__(
@@ -108,9 +108,9 @@ class ResNet(Backbone):
         kernel = 3 if small_input else 7
         self.conv1 = nn.Conv2d(3, width, kernel, stride=2, padding=kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.maxpool = nn.Identity() if small_input else nn.MaxPool2d(3, stride=2, padding=1)
         channels = width
-        strides = (1, 2, 2, 1) if small_input else (1, 2, 2, 2)
+        strides = (2, 2, 2, 1) if small_input else (1, 2, 2, 2)
         self.num_blocks_by_stage = num_blocks
         for stage, count in enumerate(num_blocks):
             stage_width = width * 2**stage

@@ -15,8 +15,10 @@ from torch import nn
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def parameter_groups(model: nn.Module, *, classifier: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Sort every trainable parameter into one of five groups.
+def parameter_groups(
+    model: nn.Module, *, classifier: nn.Module, weight_decay: float, rates: bool = True
+) -> list[dict[str, Any]]:
+    """Sort every trainable parameter into one of five groups; without `rates` all have the same learning rate.
 
     Returns:
         Groups with `params`, `weight_decay`, `name` and `lr_scale`, the factor on the learning rate; empty groups
@@ -32,6 +34,8 @@ def parameter_groups(model: nn.Module, *, classifier: nn.Module, weight_decay: f
     classifier_modules = set(classifier.modules())
     for group in groups.values():
         group["params"] = []
+        if not rates:
+            group["lr_scale"] = 1.0
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             if not parameter.requires_grad:

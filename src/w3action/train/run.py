@@ -71,7 +71,12 @@ def train(
     torch.manual_seed(config.seed)  # the same seed gives student and teacher the same start (section 3.4)
     model = build_model(config, num_classes=len(training.classes)).to(accelerator.device)
     task = build_task(config, model, num_classes=len(training.classes)).to(accelerator.device)
-    groups = parameter_groups(model, classifier=model.head, weight_decay=config.optim.weight_decay)
+    groups = parameter_groups(
+        model,
+        classifier=model.head,
+        weight_decay=config.optim.weight_decay,
+        rates=config.optim.group_rates,
+    )
     optimizer = build_optimizer(config.optim.name, groups, momentum=config.optim.momentum)
     clip_format = ClipFormat(config.data.num_frames, config.data.size, resize_for(config.data))
     state_path = out / STATE_FILE

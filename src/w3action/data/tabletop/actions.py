@@ -16,7 +16,7 @@ from .classes import REVERSE_OF
 from .falling import tip_over
 from .mesh import Solid
 from .motion import Phases, Track, arc, draw_course, draw_phases, draw_reach, rest
-from .stage import SIZE, Stage
+from .stage import SIZE, Rows, Stage
 
 _GRIP_SHARE = 0.78  # how far up an object the fingers hold it
 
@@ -29,13 +29,19 @@ class Cast:
     target: Solid
     prop: Solid | None
 
-    def tall(self, thing: Solid, y: float | np.ndarray) -> float | np.ndarray:
+    def tall(self, thing: Solid, y: Rows) -> Rows:
         """Height of ``thing`` on the screen when it stands at row ``y``."""
-        return thing.height * self.stage.upright * self.stage.scale(y)
+        return thing.height * self.stage.upright * self.stage.scale(y)  # pyrefly: ignore[bad-return]
 
     def wide(self, thing: Solid, y: float) -> float:
         """Half its width on the screen."""
         return thing.radius * float(self.stage.scale(y))
+
+    @property
+    def container(self) -> Solid:
+        """The prop of an action that has one."""
+        assert self.prop is not None
+        return self.prop
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ def _push_right(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeli
     phases = draw_phases(rng, num_frames)
     y = rng.uniform(cast.stage.back + 18, 98)
     low, high = 14.0, min(SIZE - 14.0, _right_end(cast, y))
-    way = rng.uniform(30, min(58, high - low))
+    way = rng.uniform(36, min(62, high - low))
     x = rng.uniform(low, high - way)
     course = phases.spread(draw_course(rng, phases.acting))
     target = rest(num_frames, x, y, yaw=rng.uniform(0, 360))
@@ -92,7 +98,7 @@ def _lift(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
     phases = draw_phases(rng, num_frames)
     y = rng.uniform(68, 100)
     x = rng.uniform(22, min(90, _right_end(cast, y)))
-    height = rng.uniform(28, min(44, y - cast.tall(cast.target, y) - 4))
+    height = rng.uniform(28, min(46, y - cast.tall(cast.target, y) - 4))
     course = phases.spread(draw_course(rng, phases.acting))
     target = rest(num_frames, x, y, yaw=rng.uniform(0, 360))
     target = target.moved(x=x + rng.uniform(-5, 5) * course, z=height * course)
@@ -114,7 +120,7 @@ def _bring_closer(rng: np.random.Generator, cast: Cast, num_frames: int) -> Time
 def _put_into(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
     phases = draw_phases(rng, num_frames)
     x, y, start_x, start_y = _two_places(rng, cast)
-    peak = cast.tall(cast.prop, y) + rng.uniform(9, 16)
+    peak = cast.tall(cast.container, y) + rng.uniform(9, 16)
     course = phases.spread(draw_course(rng, phases.acting))
     across, up = arc(course)
     target = rest(num_frames, 0, 0, yaw=rng.uniform(0, 360))
@@ -144,9 +150,9 @@ def _turn_clockwise(rng: np.random.Generator, cast: Cast, num_frames: int) -> Ti
     x = rng.uniform(24, min(88, _right_end(cast, y)))
     course = phases.spread(draw_course(rng, phases.acting))
     target = rest(num_frames, x, y)
-    target = target.moved(yaw=rng.uniform(0, 360) + rng.uniform(110, 200) * course)
+    target = target.moved(yaw=rng.uniform(0, 360) + rng.uniform(120, 210) * course)
     timeline = _handled(rng, cast, target, phases)
-    twist = rng.uniform(40, 70) * (course - 0.5)
+    twist = rng.uniform(75, 115) * (course - 0.5)
     return replace(timeline, twist=twist)
 
 
@@ -171,7 +177,7 @@ def _pretend_to_pick_up(rng: np.random.Generator, cast: Cast, num_frames: int) -
 
 def _push_off(rng: np.random.Generator, cast: Cast, num_frames: int, *, falls: bool = True) -> Timeline:
     """Push to the table's edge, where the object tips; then it drops, or comes back."""
-    after = int(rng.integers(14, max(15, num_frames // 2)))
+    after = int(rng.integers(15, max(16, 11 * num_frames // 20)))
     phases = draw_phases(rng, num_frames, after=after)
     y = rng.uniform(cast.stage.back + 22, 84)
     edge = float(cast.stage.edge_x(y))
@@ -231,10 +237,9 @@ def _handled(
 ) -> Timeline:
     """The hand added: it comes, holds ``held`` (or the target, or the prop), and leaves unless it keeps hold."""
     num_frames = phases.total
+    thing, share = (cast.container, 1.0) if holds_prop else (cast.target, _GRIP_SHARE)
     if held is None:
-        held = prop if holds_prop else target
-    thing = cast.prop if holds_prop else cast.target
-    share = 1.0 if holds_prop else _GRIP_SHARE
+        held = prop if holds_prop and prop is not None else target
     grip = held.moved(z=held.z + share * cast.tall(thing, held.y))
     middle = num_frames // 2
     if shoulder is None:

@@ -21,7 +21,7 @@ MARGIN = 3  # pixels
 _FINE = 2  # textures are evaluated at this many points a pixel each way, then averaged
 _PHASES = 2  # the backdrop is kept at this many sub-pixel shifts each way: shaking then costs a crop
 
-_WOODS = ((186, 140, 96), (150, 104, 66), (208, 172, 128), (112, 80, 58), (222, 204, 176))
+_WOODS = ((176, 146, 114), (150, 118, 88), (204, 182, 150), (104, 84, 68), (214, 202, 182))
 _PLAINS = ((196, 200, 202), (120, 136, 146), (226, 220, 206), (92, 100, 96), (164, 178, 160), (170, 150, 158))
 _WALLS = (
     (206, 202, 190),
@@ -38,7 +38,7 @@ class Backdrop:
     """The still picture at each sub-pixel phase, and where the floor (not the table) shows."""
 
     pictures: dict[tuple[int, int], Image.Image]  # (phase x, phase y) -> RGB, SIZE + 2 MARGIN wide
-    floor: Image.Image | None  # L, same size: 255 where things are seen that have dropped behind the table's edge
+    floor: Image.Image | None  # L, same size: bright where things show that have dropped behind the table's edge
 
     def crop(self, dx: float, dy: float) -> tuple[Image.Image, Image.Image | None, float, float]:
         """The frame and floor mask with the scene shifted by about (dx, dy) pixels, and the exact shift.
@@ -69,7 +69,7 @@ def draw_backdrop(rng: np.random.Generator, stage: Stage, light: Light = DAYLIGH
     colour[wall_rows - 1 : wall_rows + 1] *= 0.6
     floor = None
     if stage.edge is not None:
-        beyond = x - stage.edge_x(y).astype(np.float32)  # pixels right of the edge
+        beyond = x - stage.edge_x(y)  # pixels right of the edge
         outside = (beyond > 0) & (y >= stage.back)
         ground = _pick(rng, _PLAINS) * np.float32(rng.uniform(0.3, 0.5))
         seams = np.where(np.sin((y + x * 0.2) * np.float32(rng.uniform(0.15, 0.4))) > 0.92, 0.85, 1.0)
@@ -118,12 +118,12 @@ def _table(rng: np.random.Generator, across: np.ndarray, away: np.ndarray) -> np
         size = rng.uniform(9, 18)
         weave = (np.mod(np.floor(across / size), 2) + np.mod(np.floor(away / size), 2)) / 2
         white = np.array((232, 228, 218), np.float32)
-        return white + weave[..., None] * (cloth * 0.4 + 130 - white)
+        return white + weave[..., None] * (cloth * 0.25 + 150 - white)
     if kind == "stripes":
         turn, size = rng.uniform(0, math.pi), rng.uniform(9, 22)
         wave = np.sin((across * math.cos(turn) + away * math.sin(turn)) * (2 * math.pi / size))
         band = np.clip(wave * 4 - rng.uniform(-1, 2), 0, 1)
-        return plain + band[..., None] * (cloth * 0.3 - plain * 0.3)
+        return plain + band[..., None] * (cloth - plain) * 0.18
     if kind == "speckles":
         blotches = Image.fromarray(rng.integers(0, 256, (30, 40), np.uint8))
         blotches = blotches.resize(across.shape[::-1], Image.Resampling.BICUBIC)
@@ -142,7 +142,7 @@ def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, stage: Stage) 
         paint = np.array(draw_colours(rng, 1)[0], np.float32)
         columns, rows = np.abs(x[0] - left - width / 2), y[:, 0]
         inside = np.ix_(rows < low, columns < width / 2)
-        wall[inside] = wall[inside] * 0.35 + paint * 0.55
+        wall[inside] = wall[inside] * 0.65 + paint * 0.3
         frame = (np.abs(columns - width / 2 + 0.75) < 0.75)[None] | (np.abs(rows - low + 0.75) < 0.75)[:, None]
         wall[frame & (rows < low)[:, None] & (columns < width / 2)[None]] *= 0.6
     return wall
@@ -158,9 +158,9 @@ def _flat_clutter(rng: np.random.Generator, picture: Image.Image, stage: Stage) 
     def ellipse(x: float, y: float, w: float, h: float, fill: tuple[int, int, int, int]) -> None:
         pen.ellipse((*at(x - w, y - h), *at(x + w, y + h)), fill=fill)
 
-    right = SIZE if stage.edge is None else stage.edge_x(UNIT_Y) - 14
-    for _ in range(rng.integers(1, 4)):
-        x, y = rng.uniform(0, right), rng.uniform(stage.back + 8, SIZE)
+    right = float(SIZE if stage.edge is None else stage.edge_x(UNIT_Y) - 14)
+    for _ in range(rng.integers(0, 3)):
+        x, y = float(rng.uniform(0, right)), float(rng.uniform(stage.back + 8, SIZE))
         s = float(stage.scale(y))
         kind, tone = rng.integers(3), draw_colours(rng, 1)[0]
         turn = rng.uniform(0, math.pi)
@@ -178,7 +178,7 @@ def _flat_clutter(rng: np.random.Generator, picture: Image.Image, stage: Stage) 
             for drop, fill in ((1.2, (30, 24, 20, 90)), (0.0, (*tone, 255))):
                 pen.line([at(x - a[0], y - a[1] + drop), at(x + a[0], y + a[1] + drop)], fill=fill, width=4)
         else:  # a plate or a coaster
-            r = rng.uniform(5, 10) * s
+            r = float(rng.uniform(5, 10)) * s
             ellipse(x, y + 1, r, r * stage.lying, (30, 24, 20, 70))
             ellipse(x, y, r, r * stage.lying, (228, 226, 220, 255))
             ellipse(x, y, 0.7 * r, 0.7 * r * stage.lying, (*tone, 255))
@@ -186,10 +186,10 @@ def _flat_clutter(rng: np.random.Generator, picture: Image.Image, stage: Stage) 
 
 def _things_at_the_back(rng: np.random.Generator, picture: Image.Image, stage: Stage) -> None:
     """Up to three small things along the wall, which never move."""
-    for _ in range(rng.integers(0, 4)):
+    for _ in range(rng.integers(0, 3)):
         y = stage.back + rng.uniform(2, 5)
         x = rng.uniform(0, min(SIZE, float(stage.edge_x(y)) - 6))
-        thing = draw_thing(rng, rng.uniform(9, 15))
+        thing = draw_thing(rng, rng.uniform(9, 13)).faded(0.5)
         s = float(stage.scale(y))
         sprite = thing.render(yaw_degrees=rng.uniform(0, 360), elevation=stage.elevation)
         paste_sprite(picture, sprite, x + MARGIN, y + MARGIN - thing.height / 2 * stage.upright * s, scale=s)

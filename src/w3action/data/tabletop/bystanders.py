@@ -17,6 +17,7 @@ from .things import draw_thing
 
 _MOTIONS = ("still", "slide", "turn", "hop", "drift")
 _TRIES = 12
+_FADED = 0.6  # of the way to grey: what nobody touches stands out less
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ def draw_bystanders(
 ) -> list[Bystander]:
     """One to four things; ``taken`` lists discs of the table (x, y, radius) where they may not be, pixels."""
     found, turning = [], False
-    for _ in range(rng.integers(1, 5)):
-        thing = draw_thing(rng, rng.uniform(12, 20))
+    for _ in range(rng.integers(1, 4)):
+        thing = draw_thing(rng, rng.uniform(10, 15)).faded(_FADED)
         motion = str(rng.choice(_MOTIONS, p=[0.2, 0.28, 0.16, 0.18, 0.18]))
         if motion == "turn" and turning:  # each turned view is drawn anew: one is enough, for speed
             motion = "slide"
@@ -56,7 +57,7 @@ def draw_faller(
     rng: np.random.Generator, stage: Stage, num_frames: int, taken: list[tuple[float, float, float]]
 ) -> list[Bystander]:
     """At most one thing near the side edge that creeps over it and drops, or only nearly so."""
-    thing = draw_thing(rng, rng.uniform(15, 21))
+    thing = draw_thing(rng, rng.uniform(12, 17)).faded(_FADED)
     for _ in range(_TRIES):
         y = rng.uniform(stage.back + 12, 100)
         s = float(stage.scale(y))

@@ -1,4 +1,4 @@
-"""Frames -> an H.264 MP4 file, as a phone would have left it: 4:2:0 colour, B-frames, a key frame now and then."""
+"""Frames -> an H.264 MP4 file as a phone would have left it: 4:2:0 colour, B-frames, few key frames."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .motion import Track
 
-_GRAVITY = 1.5  # pixels per frame squared; a toy table is small, so this is gentle
+_GRAVITY = 0.9  # pixels per frame squared: gentle, so that a model that samples few frames can see the fall
 
 
 def tip_over(
@@ -30,7 +30,7 @@ def tip_over(
     """
     tips, hangs, decides = int(rng.integers(3, 6)), int(rng.integers(0, 4)), int(rng.integers(3, 5))
     peak, sway = rng.uniform(24, 38), rng.uniform(0, 4)
-    drift, spin, settles = rng.uniform(0.8, 1.8), rng.uniform(12, 24), max(0.0, rng.uniform(-4, 4))
+    drift, spin, settles = rng.uniform(0.8, 1.8), rng.uniform(10, 20), max(0.0, rng.uniform(-2, 8))
     up = peak * np.sin(np.linspace(0, np.pi / 2, tips + 1)[1:]) ** 1.5
     hang = peak + sway * np.sin(np.arange(hangs) * 1.7)
     way = np.linspace(0, 1, decides + 1)[1:]
@@ -49,7 +49,7 @@ def tip_over(
     if falls:
         t = np.clip(np.arange(num_frames) - decided + 1, 0, None)  # frames since it lost the table
         x = x + drift * t
-        z = z - 3.0 * t - 0.5 * _GRAVITY * t * t
+        z = z - 2.2 * t - 0.5 * _GRAVITY * t * t
         angle = angle + spin * t
         dropped = t > 0
     else:  # it may settle a little further in

@@ -29,7 +29,8 @@ DAYLIGHT = Light((tuple(range(256)),) * 3)
 def draw_light(rng: np.random.Generator) -> Light:
     """A random light, from dim to bright."""
     levels = np.arange(256.0)
-    contrast, brightness = rng.uniform(0.78, 1.12), rng.uniform(-24, 18)
-    tint = 1 + rng.uniform(-0.08, 0.08, 3)
-    tables = [np.clip(((levels - 128) * contrast + 128 + brightness) * gain, 0, 255) for gain in tint]
-    return Light(tuple(tuple(table.round().astype(int).tolist()) for table in tables))
+    contrast, brightness = rng.uniform(0.82, 1.1), rng.uniform(-18, 14)
+    tint = 1 + rng.uniform(-0.06, 0.06, 3)
+    shifted = (levels - 128) * contrast + 128 + brightness
+    red, green, blue = (tuple(np.clip(shifted * gain, 0, 255).round().astype(int).tolist()) for gain in tint)
+    return Light((red, green, blue))

@@ -10,7 +10,7 @@ frame in which the solid does not turn.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -45,6 +45,15 @@ class Solid:
     faces: tuple[Face, ...]
     radius: float  # largest distance from the vertical axis
     height: float
+
+    def faded(self, share: float) -> Solid:
+        """The same solid with its colours ``share`` of the way to a middle grey."""
+
+        def fade(colour: Colour) -> Colour:
+            r, g, b = (int(level + share * (128 - level)) for level in colour)
+            return r, g, b
+
+        return replace(self, faces=tuple(replace(face, colour=fade(face.colour)) for face in self.faces))
 
     @cached_property
     def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

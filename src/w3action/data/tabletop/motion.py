@@ -58,7 +58,7 @@ def draw_phases(
     rng: np.random.Generator,
     num_frames: int,
     *,
-    share: tuple[float, float] = (0.4, 0.62),
+    share: tuple[float, float] = (0.6, 0.85),
     after: int | None = None,
 ) -> Phases:
     """Split a clip at random; ``after`` fixes the last phase, else before and after are exchangeable."""
@@ -74,7 +74,7 @@ def draw_course(rng: np.random.Generator, num_frames: int) -> np.ndarray:
     """(num_frames,) from 0 to 1: speeds up and slows down alike, more or less abruptly."""
     t = np.linspace(0, 1, num_frames)
     smooth = t * t * (3 - 2 * t)
-    return t + rng.uniform(0.2, 1.0) * (smooth - t)
+    return t + rng.uniform(0.1, 0.8) * (smooth - t)
 
 
 def draw_reach(rng: np.random.Generator, num_frames: int, *, lingers: float = 0.5) -> np.ndarray:

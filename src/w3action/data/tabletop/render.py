@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -99,8 +100,10 @@ def _render(rng: np.random.Generator, scene: Scene, flip: bool) -> tuple[np.ndar
     shadows = [_shadow(strength) for strength in (0.42, 0.26, 0.15)]
     others = [(_Actor(b.thing, stage, light), b.track, b.dropped) for b in scene.bystanders]
     target = _Actor(scene.cast.target, stage, light)
-    if timeline.prop is not None:
-        prop_inner, prop_outer = (_Actor(scene.cast.prop, stage, light, inner) for inner in (True, False))
+    prop = None
+    if timeline.prop is not None:  # its path, its inside and its outside
+        inner, outer = (_Actor(scene.cast.container, stage, light, part) for part in (True, False))
+        prop = timeline.prop, inner, outer
     num_frames = len(timeline.reach)
     frames = np.empty((num_frames, SIZE, SIZE, 3), np.uint8)
     boxes = np.empty((num_frames, 4), np.float32)
@@ -109,20 +112,20 @@ def _render(rng: np.random.Generator, scene: Scene, flip: bool) -> tuple[np.ndar
         for actor, track, dropped in [*others, (target, timeline.target, timeline.dropped)]:
             if not dropped[k]:
                 _paste_shadow(frame, shadows, stage, actor.thing, track, k, shift)
-        if timeline.prop is not None:
-            _paste_shadow(frame, shadows, stage, scene.cast.prop, timeline.prop, k, shift)
+        if prop is not None:
+            _paste_shadow(frame, shadows, stage, scene.cast.container, prop[0], k, shift)
 
         # (row, order within the row, how to draw): far to near; a container's inside, what it holds, its outside.
-        layers = [
+        layers: list[tuple[float, float, Callable[[], None]]] = [
             (b.y[k], 1, partial(actor.paste, frame, b, k, shift, floor if dropped[k] else None))
             for actor, b, dropped in others
         ]
-        row = target_row = timeline.target.y[k]
-        if timeline.prop is not None:
-            row = timeline.prop.y[k]
-            target_row = row if timeline.inside[k] else target_row
-            layers.append((row, 0, partial(prop_inner.paste, frame, timeline.prop, k, shift)))
-            layers.append((row, 2, partial(prop_outer.paste, frame, timeline.prop, k, shift)))
+        target_row = timeline.target.y[k]
+        if prop is not None:
+            track, inner, outer = prop
+            target_row = track.y[k] if timeline.inside[k] else target_row
+            layers.append((track.y[k], 0, partial(inner.paste, frame, track, k, shift)))
+            layers.append((track.y[k], 2, partial(outer.paste, frame, track, k, shift)))
         mask = floor if timeline.dropped[k] else None
         layers.append((target_row, 1, partial(target.paste, frame, timeline.target, k, shift, mask)))
         pose = scene.pose if timeline.reach[k] > _CLOSES else "open"

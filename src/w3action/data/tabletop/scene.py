@@ -57,19 +57,21 @@ def draw_scene(rng: np.random.Generator, label: str) -> Scene:
         bystanders += draw_faller(rng, stage, num_frames, taken)
     taken = taken + [(b.track.x[0], b.track.y[0], b.thing.radius) for b in bystanders]
     bystanders += draw_bystanders(rng, stage, num_frames, taken)
-    flat = label.startswith(("Pushing", "Moving"))  # these need no hold
-    pose = str(rng.choice(["point", "flat"] if label in _OFF_THE_EDGE else ["point", "flat", "grasp"]))
-    if not flat:
-        pose = "grasp"
     return Scene(
         cast=cast,
         timeline=timeline,
         bystanders=bystanders,
-        pose=pose,
-        hand_size=rng.uniform(0.74, 0.92),
+        pose=_draw_pose(rng, label),
+        hand_size=rng.uniform(0.82, 0.98),
         thumb_down=bool(rng.random() < 0.5),
         shake=_draw_shake(rng, num_frames),
     )
+
+
+def _draw_pose(rng: np.random.Generator, label: str) -> str:
+    if label in _OFF_THE_EDGE:
+        return str(rng.choice(["point", "flat"]))
+    return {"Pushing": "flat", "Moving": "point"}.get(label.split()[0], "grasp")
 
 
 def _draw_cast(rng: np.random.Generator, label: str, stage: Stage) -> Cast:
@@ -81,12 +83,12 @@ def _draw_cast(rng: np.random.Generator, label: str, stage: Stage) -> Cast:
         width = 2 * target.radius + rng.uniform(4, 8)
         return Cast(stage, target, draw_cover(rng, width, target.height + rng.uniform(2, 4)))
     if label in _TURNING:
-        return Cast(stage, draw_thing(rng, rng.uniform(25, 30), str(rng.choice(_MARKED))), None)
+        return Cast(stage, draw_thing(rng, rng.uniform(26, 31), str(rng.choice(_MARKED))), None)
     if label in _OFF_THE_EDGE:
-        return Cast(stage, draw_thing(rng, rng.uniform(20, 26), str(rng.choice(_STANDING))), None)
+        return Cast(stage, draw_thing(rng, rng.uniform(22, 28), str(rng.choice(_STANDING))), None)
     if label in _CARRIED_OFF:
-        return Cast(stage, draw_thing(rng, rng.uniform(19, 24)), None)
-    return Cast(stage, draw_thing(rng, rng.uniform(21, 28)), None)
+        return Cast(stage, draw_thing(rng, rng.uniform(20, 26)), None)
+    return Cast(stage, draw_thing(rng, rng.uniform(23, 29)), None)
 
 
 def _faller_share(label: str) -> float:
@@ -95,7 +97,7 @@ def _faller_share(label: str) -> float:
     More often where the hand's object only nearly falls, so that the mere sight of a falling thing tells
     little.
     """
-    return {"Pushing something so that it falls": 0.3, "Pushing something so that it almost falls": 0.7}.get(label, 0.3)
+    return {"Pushing something so that it falls": 0.3, "Pushing something so that it almost falls": 0.5}.get(label, 0.3)
 
 
 def _taken(cast: Cast, timeline: Timeline) -> list[tuple[float, float, float]]:
@@ -108,7 +110,7 @@ def _taken(cast: Cast, timeline: Timeline) -> list[tuple[float, float, float]]:
 
     claim(timeline.target, cast.target.radius)
     if timeline.prop is not None:
-        claim(timeline.prop, cast.prop.radius)
+        claim(timeline.prop, cast.container.radius)
     return discs
 
 

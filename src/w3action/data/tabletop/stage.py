@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 SIZE = 112  # pixels, both ways
 CENTRE_X = SIZE / 2
 UNIT_Y = 72.0  # at this screen row one scene unit is one pixel
+
+Rows = TypeVar("Rows", float, np.ndarray)  # one row or many, pixels
 
 
 @dataclass(frozen=True)
@@ -24,17 +27,17 @@ class Stage:
 
     horizon: float  # row of the vanishing point, above the image (negative)
     back: float  # row where the table top ends and the wall begins
-    edge: float | None  # the side edge's distance right of the centre at UNIT_Y; None: the table has no side edge
+    edge: float | None  # the side edge's distance right of the centre at UNIT_Y; None: no side edge
     elevation: float  # radians, the camera's angle above the table top
 
-    def scale(self, y: float | np.ndarray) -> float | np.ndarray:
+    def scale(self, y: Rows) -> Rows:
         """Pixels per scene unit at screen row ``y`` of the table top."""
-        return (y - self.horizon) / (UNIT_Y - self.horizon)
+        return (y - self.horizon) / (UNIT_Y - self.horizon)  # pyrefly: ignore[bad-return]
 
-    def edge_x(self, y: float | np.ndarray) -> float | np.ndarray:
+    def edge_x(self, y: Rows) -> Rows:
         """Screen column of the side edge at row ``y``; beyond the image when there is none."""
         reach = 4 * SIZE if self.edge is None else self.edge
-        return CENTRE_X + reach * self.scale(y)
+        return CENTRE_X + reach * self.scale(y)  # pyrefly: ignore[bad-return]
 
     @property
     def upright(self) -> float:

@@ -8,7 +8,7 @@ solids.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -30,10 +30,15 @@ _PALETTE: tuple[Colour, ...] = (
 )
 
 
+_STRONG = 9  # the first so many of them are vivid
+
+
 def draw_colours(rng: np.random.Generator, count: int) -> list[Colour]:
-    """``count`` different, slightly varied colours."""
-    picks = rng.choice(len(_PALETTE), size=count, replace=False)
-    return [tuple(int(c) for c in np.clip(np.array(_PALETTE[i]) + rng.integers(-14, 15, 3), 0, 255)) for i in picks]
+    """``count`` different, slightly varied colours, the first a strong one."""
+    first = int(rng.integers(_STRONG))
+    others = rng.permutation([i for i in range(len(_PALETTE)) if i != first])
+    picks = [first, *others[: count - 1].tolist()]
+    return [_shaded(_PALETTE[i], 1.0, plus=rng.integers(-14, 15, 3).tolist()) for i in picks]
 
 
 def draw_thing(rng: np.random.Generator, width: float, kind: str | None = None) -> Solid:
@@ -182,10 +187,10 @@ def _crate(rng: np.random.Generator, width: float) -> Solid:
     w, d, h, wall = width * 0.96, width * 0.8, width * rng.uniform(0.4, 0.5), width * 0.05
     outside = box(w, d, h, {"any": body})[1:]
     inside = box(w - 2 * wall, d - 2 * wall, h, {"any": body})[1:]
-    faces = [Face(f.points[::-1], tuple(int(c * 0.8) for c in body), inner=True) for f in inside]
+    faces = [Face(f.points[::-1], _shaded(body, 0.8), inner=True) for f in inside]
     x, y = w / 2 - wall, d / 2 - wall
     floor = np.array([(-x, y, 0.4), (x, y, 0.4), (x, -y, 0.4), (-x, -y, 0.4)])
-    faces.append(Face(floor, tuple(int(c * 0.6) for c in body), inner=True))
+    faces.append(Face(floor, _shaded(body, 0.6), inner=True))
     base = len(faces)
     faces += outside
     faces.append(decal(faces[base], base, _bar(0.3, 0.25, 0.7, 0.7), label))
@@ -197,7 +202,7 @@ def _crate(rng: np.random.Generator, width: float) -> Solid:
         (x - wall, x, -y, y),
     ):
         rim = np.array([(a, e, h), (b, e, h), (b, c, h), (a, c, h)], float)
-        faces.append(Face(rim, tuple(min(255, c + 22) for c in body), inner=bool(e == -y + wall)))
+        faces.append(Face(rim, _shaded(body, 1.0, plus=(22, 22, 22)), inner=bool(e == -y + wall)))
     return solid(faces)
 
 
@@ -246,11 +251,11 @@ _COVERS = (_cloth, _cloth, _upturned_cup, _upturned_box)
 def _hollow(r_base: float, r_rim: float, height: float, colour_of, lining: Colour) -> list[Face]:
     """Outside in three rings, inside and floor: an open vessel."""
     mix = [(r_base + (r_rim - r_base) * t, height * t) for t in (0.0, 0.3, 0.7, 1.0)]
-    dark = tuple(int(c * 0.8) for c in lining)
+    dark = _shaded(lining, 0.8)
     inside = [(r * 0.9, z) for r, z in mix]
-    faces = [disc(inside[0][0], 0.4, tuple(int(c * 0.6) for c in lining), inner=True)]
+    faces = [disc(inside[0][0], 0.4, _shaded(lining, 0.6), inner=True)]
     faces += lathe([inside[0], inside[-1]], lambda ring, k: dark, inner=True)
-    pale = tuple(min(255, c + 26) for c in lining)
+    pale = _shaded(lining, 1.0, plus=(26, 26, 26))
     rim = lathe([(r_rim, height - 0.01), (r_rim * 0.9, height)], lambda ring, k: pale)
     # The rim's far half lies behind what the vessel holds, its near half before it.
     faces += [Face(f.points, f.colour, inner=bool(f.points[:, 1].mean() < 0)) for f in rim]
@@ -272,6 +277,12 @@ def _strap(
         [(x0, -y, z0), (u0, -y, v0), (u1, -y, v1), (x1, -y, z1)],
     ]
     return [Face(np.array(points, float), colour) for points in outline]
+
+
+def _shaded(colour: Colour, gain: float, *, plus: Sequence[int] = (0, 0, 0)) -> Colour:
+    """``colour`` times ``gain``, then ``plus``, within 0 to 255."""
+    r, g, b = (min(255, max(0, int(level * gain) + more)) for level, more in zip(colour, plus, strict=True))
+    return r, g, b
 
 
 def _bar(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:

@@ -29,7 +29,7 @@ from .encode import FPS, encode_mp4
 from .render import render_video
 from .seeds import SPLITS, check_seed
 
-DRAWING = 1  # raise when the same seed gives other frames than before: sets of two drawings must not mix
+DRAWING = 2  # raise when the same seed gives other frames than before: sets of two drawings must not mix
 
 _CHUNK = 4  # videos handed to a worker at a time
 
@@ -77,9 +77,9 @@ def write_tabletop(
     Raises:
         ValueError: a number out of range, or ``out`` holds another data set.
     """
-    for name, value in (("num_videos", num_videos), ("num_workers", num_workers)):
-        if not (value is None and name == "num_workers") and (isinstance(value, bool) or value < 1):
-            raise ValueError(f"{name} must be 1 or more, got {value!r}")
+    _check_count("num_videos", num_videos)
+    if num_workers is not None:
+        _check_count("num_workers", num_workers)
     check_seed(seed)
     out = Path(out)
     manifest, wanted = out / "manifest.csv", {"num_videos": num_videos, "seed": int(seed), "drawing": DRAWING}
@@ -102,6 +102,11 @@ def write_tabletop(
     return manifest
 
 
+def _check_count(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name} must be 1 or more, got {value!r}")
+
+
 def _check_folder(out: Path, wanted: dict[str, int]) -> None:
     """Raise ValueError if ``out`` belongs to another set."""
     record = out / "tabletop.json"
@@ -111,7 +116,7 @@ def _check_folder(out: Path, wanted: dict[str, int]) -> None:
         if found != wanted:
             raise ValueError(f"{out} already holds a tabletop set of {found}, wanted {wanted}: {remedy}")
     elif (out / "manifest.csv").exists():
-        raise ValueError(f"{out} already holds a data set that is not ours (manifest.csv, no tabletop.json): {remedy}")
+        raise ValueError(f"{out} already holds a data set, not ours (manifest.csv, no tabletop.json): {remedy}")
 
 
 def _draw_all(out: Path, seed: int, jobs: list[tuple[str, int]], num_workers: int) -> Iterator[_Written]:

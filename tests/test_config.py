@@ -1,0 +1,190 @@
+"""Settings: typed, listed when unknown, and the same after a round trip through JSON."""
+
+import dataclasses
+import json
+
+import jaxtyping
+import pytest
+
+from w3action.config import (
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    RunConfig,
+    from_dict,
+    from_json,
+    override,
+    to_json,
+)
+
+DEFAULT = RunConfig()
+
+
+def find(config: RunConfig, key: str) -> object:
+    for part in key.split("."):
+        config = config[part] if isinstance(config, dict) else getattr(config, part)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("setting", "key", "value"),
+    [
+        ("epochs=3", "epochs", 3),
+        ("optim.lr=0.02", "optim.lr", 0.02),
+        ("optim.lr=1e-3", "optim.lr", 0.001),
+        ("optim.lr=1", "optim.lr", 1.0),
+        (" optim.lr = 0.02 ", "optim.lr", 0.02),
+        ("mfr=true", "mfr", True),
+        ("mfr=True", "mfr", True),
+        ("optim.scale_lr=false", "optim.scale_lr", False),
+        ("optim.scale_lr=FALSE", "optim.scale_lr", False),
+        ("model.attention=w3", "model.attention", "w3"),
+        ("model.attention=none", "model.attention", None),
+        ("model.attention=None", "model.attention", None),
+        ("model.refine=null", "model.refine", None),
+        ("model.refine=false", "model.refine", False),
+        ("model.pretrained=weights/my=best.pt", "model.pretrained", "weights/my=best.pt"),
+        ("data.resize=256", "data.resize", 256),
+        ("data.resize=none", "data.resize", None),
+        ("data.scales=1,0.9", "data.scales", (1.0, 0.9)),
+        ("data.scales=1", "data.scales", (1.0,)),
+        ("data.scales=[1, 0.5]", "data.scales", (1.0, 0.5)),
+        ("optim.milestones=0.25, 0.5, 0.75", "optim.milestones", (0.25, 0.5, 0.75)),
+        ("model.attention_options.temporal=false", "model.attention_options", {"temporal": False}),
+        ("model.attention_options.initial_mask=0.5", "model.attention_options", {"initial_mask": 0.5}),
+        ("model.attention_options.temporal_conv=full", "model.attention_options", {"temporal_conv": "full"}),
+        ('model.attention_options={"reduction": 8}', "model.attention_options", {"reduction": 8}),
+        ("recipe.epochs=3", "epochs", 3),
+        ("recipe=mine", "recipe", "mine"),
+    ],
+)
+def test_a_setting_is_read_as_its_type(setting, key, value):
+    found = find(override(DEFAULT, [setting]), key)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_settings_add_up_and_the_last_one_wins():
+    config = override(DEFAULT, ["model.attention=w3", "model.attention_options.spatial=false", "epochs=3"])
+    config = override(config, ["model.attention_options.temporal=false", "epochs=4", "epochs=5"])
+    assert config == dataclasses.replace(
+        DEFAULT,
+        epochs=5,
+        model=ModelConfig(attention="w3", attention_options={"spatial": False, "temporal": False}),
+    )
+
+
+def test_overriding_leaves_the_config_it_started_from_alone():
+    start = RunConfig(model=ModelConfig(attention="w3", attention_options={"temporal": True}))
+    override(start, ["model.attention_options.temporal=false", "epochs=1"])
+    assert start == RunConfig(model=ModelConfig(attention="w3", attention_options={"temporal": True}))
+
+
+def test_no_settings_change_nothing():
+    assert override(DEFAULT, []) == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("lr=1", r"there is no 'lr'; choose one of recipe, model, data, optim, .*checkpoint_every_steps"),
+        ("optim.rate=1", r"there is no 'optim\.rate'; choose one of name, lr, .*freeze_batch_norm"),
+        ("model.depth=50", r"there is no 'model\.depth'; choose one of name, attention, .*pretrained"),
+        ("data.fps=4", r"there is no 'data\.fps'; choose one of num_frames, .*cache_gib"),
+        ("=3", r"choose one of recipe, model"),
+        ("optim.lr.base=1", r"optim\.lr is one value"),
+        ("optim.lr", r"write it as key=value"),
+        ("optim=3", r"optim is 3: .*dictionary"),
+        ("optim.lr=fast", r"optim\.lr is 'fast': .*number"),
+        ("optim.lr=-1", r"optim\.lr is -1: .*greater than 0"),
+        ("optim.lr=nan", r"optim\.lr is 'nan'"),
+        ("optim.lr=none", r"optim\.lr is None"),
+        ("optim.lr=true,false", r"optim\.lr is 'true,false'"),
+        ("batch_size=8.5", r"batch_size is 8\.5: .*integer"),
+        ("batch_size=0", r"batch_size is 0: .*greater than 0"),
+        ("mfr=perhaps", r"mfr is 'perhaps': .*boolean"),
+        ("model.attention=w4", r"model\.attention is 'w4': .*'w3', 'cbam', 'se' or 'non_local'"),
+        ("model.place=outptu", r"model\.place is 'outptu': .*'residual' or 'output'"),
+        ("optim.schedule=linear", r"optim\.schedule is 'linear': .*'step' or 'cosine'"),
+        ("data.scales=1,wide", r"data\.scales\.1 is 'wide'"),
+        ("model.attention_options=3", r"model\.attention_options is 3: .*dictionary"),
+        ("recipe=5", r"recipe is 5: .*string"),
+        pytest.param(
+            "model.attention_options.a.b=1",
+            r"attention_options\.a",
+            marks=pytest.mark.xfail(strict=True, reason="a KeyError"),
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(setting, text):
+    with pytest.raises(ConfigError, match=text) as caught:
+        override(DEFAULT, [setting])
+    assert setting in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+EVERY_SETTING_CHANGED = RunConfig(
+    recipe="mine",
+    model=ModelConfig(
+        "tsm_small", "w3", {"temporal": False, "initial_mask": 0.5}, "output", True, "every", 0.1, "w.pt"
+    ),
+    data=DataConfig(4, 64, 70, "dense", (1.0, 0.5), "off", 0.4, "verb", 0, 1.5),
+    optim=OptimConfig("adamw", 0.1, 8, False, "cosine", (0.5,), 0.1, 0.8, 0.01, 5.0, True),
+    mfr=True,
+    mfr_weight=0.5,
+    mfr_reduction="sum",
+    mfr_teacher="runs/teacher",
+    mfr_teacher_weights="best",
+    batch_size=16,
+    epochs=3,
+    label_smoothing=0.1,
+    mixed_precision="bf16",
+    seed=7,
+    eval_every=2,
+    checkpoint_every_steps=100,
+)
+
+
+def test_the_changed_config_here_is_complete():
+    for config in ("model", "data", "optim"):
+        for field in dataclasses.fields(getattr(DEFAULT, config)):
+            assert find(EVERY_SETTING_CHANGED, f"{config}.{field.name}") != find(DEFAULT, f"{config}.{field.name}")
+    for field in dataclasses.fields(RunConfig):
+        assert getattr(EVERY_SETTING_CHANGED, field.name) != getattr(DEFAULT, field.name)
+
+
+@pytest.mark.parametrize("config", [DEFAULT, EVERY_SETTING_CHANGED])
+def test_json_builds_the_same_config_again(config):
+    assert from_json(to_json(config), origin="run.json") == config
+    assert from_dict(dataclasses.asdict(config), origin="run.json") == config
+
+
+def test_json_holds_every_setting():
+    assert json.loads(to_json(DEFAULT)).keys() == {field.name for field in dataclasses.fields(RunConfig)}
+    assert json.loads(to_json(DEFAULT))["optim"]["lr"] == 0.01
+
+
+def test_json_may_leave_out_what_is_at_its_default():
+    assert from_json('{"optim": {"lr": 0.02}}', origin="x") == RunConfig(optim=OptimConfig(lr=0.02))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("not JSON", r"run\.json: not JSON"),
+        ("[1]", r"run\.json: .*dictionary"),
+        ('{"colour": 1}', r"run\.json: colour is 1: unexpected"),
+        ('{"model": {"naem": "x"}}', r"run\.json: model\.naem is 'x': unexpected"),
+        ('{"data": {"num_frames": "eight"}}', r"run\.json: data\.num_frames is 'eight': .*integer"),
+    ],
+)
+def test_json_that_does_not_fit_is_named(text, message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is for users
+    with pytest.raises(ConfigError, match=message):
+        from_json(text, origin="run.json")
+
+
+def test_a_config_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        DEFAULT.epochs = 3
