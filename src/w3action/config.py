@@ -116,7 +116,7 @@ def override(config: RunConfig, settings: Sequence[str]) -> RunConfig:
             free = depth > 0 and parts[depth - 1] == "attention_options"  # the layer itself knows its options
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {setting}: {'.'.join(parts[:depth])} is one value, without settings below it")
-            if part not in place and not free:
+            if part not in place and not (free and depth == len(parts) - 1):
                 raise ConfigError(f"--set {setting}: there is no {key.strip()!r}; choose one of {', '.join(place)}")
             if depth == len(parts) - 1:
                 place[part] = _value(text.strip(), place.get(part))

@@ -167,9 +167,6 @@ def test_a_pickle_with_code_is_refused_and_not_run(save, tmp_path):
     assert folder.exists(), "this file was to be dangerous"
 
 
-XFAIL = pytest.mark.xfail(strict=True, reason="read_state_dict lets torch.load's own error through")
-
-
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
@@ -177,9 +174,9 @@ XFAIL = pytest.mark.xfail(strict=True, reason="read_state_dict lets torch.load's
         ("w.safetensors", b"", "not a weights file"),
         ("w.pt", b"\xff\xd8\xff\xe0 a picture", None),
         ("w.pt", b'{"a": 1}', None),
-        pytest.param("w.pt", b"", "not a weights file", marks=XFAIL),
-        pytest.param("w.pt", b"hello, I am a text\n", "not a weights file", marks=XFAIL),
-        pytest.param("w.pt", b"\x80\x02}q", "not a weights file", marks=XFAIL),
+        ("w.pt", b"", "not a weights file"),
+        ("w.pt", b"hello, I am a text\n", "not a weights file"),
+        ("w.pt", b"\x80\x02}q", "not a weights file"),
     ],
 )
 def test_what_is_no_weights_file_is_refused_in_one_line(name, content, text, tmp_path):
@@ -215,7 +212,6 @@ def test_a_missing_file_is_named(missing, tmp_path):
     assert str(tmp_path) in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="torchvision_key takes parts[2] and parts[3] of keys that have fewer")
 def test_a_stray_key_beside_the_published_mobilenetv2_is_listed(tmp_path):
     torch.save({"features.1.conv.0.weight": torch.zeros(1), "features.x": torch.zeros(1)}, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match=r"unexpected: features\.x"):

@@ -23,7 +23,7 @@ def test_the_default_run_has_nothing_to_warn_of():
         (RunConfig(batch_size=8, optim=OptimConfig(scale_lr=False)), SIDED, "0.00125 would fit"),
         (RunConfig(data=DataConfig(flip="plain")), SIDED, "3 classes speak of a side|2 classes speak of a side"),
         (RunConfig(), ["push left", "up"], "'push left' speaks of a side"),
-        (RunConfig(optim=OptimConfig(freeze_batch_norm=True)), SIDED, "batch norms are frozen"),
+        (RunConfig(optim=OptimConfig(freeze_batch_norm=True)), SIDED, "but the first are frozen"),
     ],
 )
 def test_what_breaks_reproductions_is_said(config, classes, word):

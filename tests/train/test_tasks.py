@@ -157,9 +157,6 @@ def test_without_freezing_every_batch_norm_learns():
     assert all(not torch.equal(task.model.state_dict()[key], before[key]) for key in statistics)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="frozen at its zero start, a non-local layer's norm keeps the layer idle for good"
-)
 def test_freezing_spares_the_norms_of_attention_that_starts_untrained():
     task = PlainTask(network(attention="non_local"), freeze_batch_norm=True).train()
     layers = [m for m in task.model.modules() if isinstance(m, NonLocal)]

@@ -15,6 +15,17 @@ from torch import Tensor, nn
 MIN_HIDDEN = 4  # a narrow block (24 channels, reduction 16) would otherwise reason through one hidden number
 
 
+def hidden_width(channels: int, reduction: int) -> int:
+    """Return C/r, the width of a bottleneck, but at least `MIN_HIDDEN`.
+
+    Raises:
+        ValueError: reduction is less than 1.
+    """
+    if reduction < 1:
+        raise ValueError(f"reduction is {reduction}; it must be at least 1 (16 in the paper)")
+    return max(channels // reduction, MIN_HIDDEN)
+
+
 def open_gate_(layer: nn.Module, mask: float, *, num_summed: int = 1) -> None:
     """Start the gate that `layer` feeds at the constant `mask`, in place.
 
@@ -39,7 +50,7 @@ class ChannelGate(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 16):
         super().__init__()
-        hidden = max(channels // reduction, MIN_HIDDEN)
+        hidden = hidden_width(channels, reduction)
         self.reduce = nn.Linear(channels, hidden)
         self.expand = nn.Linear(hidden, channels)
 

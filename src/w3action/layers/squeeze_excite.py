@@ -8,7 +8,7 @@ Source: "Squeeze-and-Excitation Networks" (Hu et al., CVPR 2018), applied frame 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.layers.gates import MIN_HIDDEN
+from w3action.layers.gates import hidden_width
 from w3action.layers.masks import Attended, Masks
 
 
@@ -17,7 +17,7 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 16):
         super().__init__()
-        hidden = max(channels // reduction, MIN_HIDDEN)
+        hidden = hidden_width(channels, reduction)
         self.reduce = nn.Linear(channels, hidden)
         self.expand = nn.Linear(hidden, channels)
 

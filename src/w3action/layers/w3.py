@@ -16,7 +16,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.layers.gates import MIN_HIDDEN, ChannelGate, SpatialGate, open_gate_
+from w3action.layers.gates import ChannelGate, SpatialGate, hidden_width, open_gate_
 from w3action.layers.masks import Attended, Masks
 
 TemporalConv = Literal["depthwise", "bottleneck", "full"]
@@ -78,7 +78,8 @@ class W3(nn.Module):
         temporal_conv: how channels are reasoned over time: each alone, as the text says ("depthwise"), all
             together ("full"), or all together through C/r channels ("bottleneck").
         spatial_norm: a batch norm behind the 7x7 convolution.
-        initial_mask: the value at which both masks start; 0.5 keeps PyTorch's initial weights.
+        initial_mask: the value at which both masks start; 0.5 keeps PyTorch's initial weights, and so does a
+            spatial mask behind a batch norm with nothing after it.
 
     Raises:
         ValueError: neither `channel` nor `spatial` is on, or `initial_mask` is not inside (0, 1).
@@ -130,7 +131,7 @@ class W3(nn.Module):
 
 def temporal_network_1d(channels: int, kind: TemporalConv, *, reduction: int) -> nn.Sequential:
     """Build the two 1D convolutions over T of equation 4 (kernel 3, ReLU between)."""
-    hidden = {"depthwise": channels, "full": channels, "bottleneck": max(channels // reduction, MIN_HIDDEN)}
+    hidden = {"depthwise": channels, "full": channels, "bottleneck": hidden_width(channels, reduction)}
     if kind not in hidden:
         raise ValueError(f"temporal_conv is {kind!r}; choose one of {', '.join(hidden)}")
     groups = channels if kind == "depthwise" else 1

@@ -4,6 +4,7 @@ The JSON says how to build the network, its classes by name, and the clips it wa
 pickle, nothing guessed from a file's name.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -58,7 +59,8 @@ def save_description(folder: Path, model: ActionModel, *, classes: Sequence[str]
 
 def save_weights(path: Path, model: ActionModel) -> None:
     """Write the weights alone, whole or not at all."""
-    write_atomically(path, safetensors.torch.save(model.state_dict()))
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    write_atomically(path, safetensors.torch.save(state))
 
 
 def load_checkpoint(path: str | Path, *, device: str | torch.device = "cpu", weights: str = WEIGHTS_FILE) -> Checkpoint:
@@ -81,16 +83,25 @@ def load_checkpoint(path: str | Path, *, device: str | torch.device = "cpu", wei
                 f"{path}: no checkpoint here ({needed.name} is missing); give the folder of a finished run"
             )
     description = _read_description(description_path)
-    arguments = dict(description["model"])
-    model = create_model(arguments.pop("name"), **arguments)
+    try:
+        arguments = dict(description["model"])
+        model = create_model(arguments.pop("name"), **arguments)
+        classes = tuple(description["classes"])
+        clip_format = ClipFormat(**description["clip"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{description_path}: not a checkpoint's description of this version ({error})") from error
+    if len(classes) != model.arguments["num_classes"]:
+        raise WeightsError(
+            f"{description_path}: names {len(classes)} classes for {model.arguments['num_classes']} scores"
+        )
     state = read_state_dict(weights_path)
     check_fit(state, model.state_dict(), origin=str(weights_path), target=f"the network of {description_path.name}")
     model.load_state_dict(state)
     digest = hashlib.sha256(weights_path.read_bytes()).hexdigest()
     return Checkpoint(
         model.to(device).eval(),
-        tuple(description["classes"]),
-        ClipFormat(**description["clip"]),
+        classes,
+        clip_format,
         weights_path,
         digest,
     )
@@ -122,9 +133,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        remedy = (
+            "make room and go on with --resume" if error.errno == errno.ENOSPC else "check the folder and its rights"
+        )
         raise OSError(
-            error.errno,
-            f"{error.strerror}; the last complete version is untouched, make room and go on with --resume",
-            str(path),
+            error.errno, f"{error.strerror}; the last complete version is untouched, {remedy}", str(path)
         ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
 """`create_model`: a row of the paper's tables as a sentence, backbone x temporal operation x attention x head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from torchvision.models import (
     MobileNet_V2_Weights,
@@ -88,18 +88,21 @@ def create_model(
     """
     network = _look_up(NETWORKS, name, "model")
     chosen = None if attention is None else _look_up(ATTENTIONS, attention, "attention")
-    options = attention_options or {}
+    options = dict(attention_options or {})
     if chosen is None and options:
         raise ValueError(
             f"attention_options {options} are given but attention is None; name one of {', '.join(ATTENTIONS)}"
         )
+    if chosen is None and place is not None:
+        raise ValueError(f"place={place!r} is given but attention is None; name one of {', '.join(ATTENTIONS)}")
+    _check(place or "residual", get_args(Place), "place")
+    _check(refine_from, get_args(RefineFrom), "refine_from")
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 1")
 
     temporal = TEMPORAL_OPERATIONS[network.temporal]()
-    if chosen is None:
-        fillers = Fillers(temporal)
-    else:
+    fillers = Fillers(temporal)
+    if chosen is not None:
         fillers = Fillers(temporal, chosen.builder(options), place or chosen.place)
     try:
         backbone = network.backbone(fillers)
@@ -137,6 +140,10 @@ def create_model(
 
 
 def _look_up(registry: dict[str, Any], name: str, what: str) -> Any:
-    if name not in registry:
-        raise ValueError(f"unknown {what} {name!r}; choose one of {', '.join(registry)}")
+    _check(name, registry, what)
     return registry[name]
+
+
+def _check(given: str, allowed: Iterable[str], what: str) -> None:
+    if given not in allowed:
+        raise ValueError(f"unknown {what} {given!r}; choose one of {', '.join(allowed)}")

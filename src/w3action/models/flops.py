@@ -23,9 +23,10 @@ def count_cost(model: nn.Module, *, num_frames: int, size: int) -> Cost:
     """
     device = next(model.parameters()).device
     clip = torch.empty(1, 3, num_frames, size, size, device=device)
-    was_training = model.training
+    training = [module for module in model.modules() if module.training]
     model.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(clip)
-    model.train(was_training)
+    for module in training:  # one by one: a frozen batch norm stays frozen
+        module.training = True
     return Cost(counter.get_total_flops() / 2 / 1e9, sum(p.numel() for p in model.parameters()))

@@ -15,22 +15,28 @@ from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
+    """Two 3x3 convolutions around a shortcut.
+
+    `temporal_twice` puts the temporal operation before both convolutions, not only the first.
+    """
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, *, stride: int, slots: Slots):
+    def __init__(self, in_channels: int, width: int, *, stride: int, slots: Slots, temporal_twice: bool = False):
         super().__init__()
         self.slots = slots
+        self.temporal_twice = temporal_twice
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.downsample = shortcut(in_channels, width, stride)
 
-    def branch(self, x: Tensor) -> Tensor:
+    def branch(self, x: Tensor, num_frames: int) -> Tensor:
         """Compute the residual branch, up to its last batch norm."""
-        x = self.bn1(self.conv1(x)).relu_()
+        x = self.bn1(self.conv1(self.slots.before(x, num_frames))).relu_()
+        if self.temporal_twice:
+            x = self.slots.before(x, num_frames)
         return self.bn2(self.conv2(x))
 
     def forward(self, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
@@ -54,9 +60,9 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(4 * width)
         self.downsample = shortcut(in_channels, 4 * width, stride)
 
-    def branch(self, x: Tensor) -> Tensor:
+    def branch(self, x: Tensor, num_frames: int) -> Tensor:
         """Compute the residual branch, up to its last batch norm."""
-        x = self.bn1(self.conv1(x)).relu_()
+        x = self.bn1(self.conv1(self.slots.before(x, num_frames))).relu_()
         x = self.bn2(self.conv2(x)).relu_()
         return self.bn3(self.conv3(x))
 
@@ -66,8 +72,8 @@ class Bottleneck(nn.Module):
 
 
 def residual(block: BasicBlock | Bottleneck, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
-    """Run a block: temporal operation, branch, attention, addition."""
-    y = block.branch(block.slots.before(x, num_frames))
+    """Run a block: branch with its temporal operation, attention, addition."""
+    y = block.branch(x, num_frames)
     y, inside = block.slots.attend(y, num_frames, "residual")
     identity = x if block.downsample is None else block.downsample(x)
     y, behind = block.slots.attend((y + identity).relu_(), num_frames, "output")
@@ -83,48 +89,12 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential 
     )
 
 
-class ResNet(Backbone):
-    """The backbone.
+class StagedBackbone(Backbone):
+    """What all of them do: a stem, then `layer1`, `layer2`, ..., each a list of blocks."""
 
-    Args:
-        block: BasicBlock or Bottleneck.
-        num_blocks: residual blocks in each stage.
-        fillers: what stands in the slots.
-        width: channels of the first stage's 3x3 convolutions; they double with each stage.
-        small_input: for frames of about 64 pixels: a 3x3 stem without max pooling, so that the first shift sees
-            half the resolution, and a total stride of 16, not 32.
-    """
-
-    def __init__(
-        self,
-        block: type[BasicBlock] | type[Bottleneck],
-        num_blocks: tuple[int, ...],
-        *,
-        fillers: Fillers,
-        width: int = 64,
-        small_input: bool = False,
-    ):
-        super().__init__()
-        kernel = 3 if small_input else 7
-        self.conv1 = nn.Conv2d(3, width, kernel, stride=2, padding=kernel // 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.maxpool = nn.Identity() if small_input else nn.MaxPool2d(3, stride=2, padding=1)
-        channels = width
-        strides = (2, 2, 2, 1) if small_input else (1, 2, 2, 2)
-        self.num_blocks_by_stage = num_blocks
-        for stage, count in enumerate(num_blocks):
-            stage_width = width * 2**stage
-            blocks = nn.ModuleList()
-            for i in range(count):
-                slots = fillers.at(Position(stage, i, num_blocks), out_channels=stage_width * block.expansion)
-                stride = strides[stage] if i == 0 else 1
-                blocks.append(block(channels, stage_width, stride=stride, slots=slots))
-                channels = stage_width * block.expansion
-            self.add_module(f"layer{stage + 1}", blocks)
-        self.num_features = channels
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d) and ".slots." not in name:  # a layer in a slot starts its own way
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    conv1: nn.Conv2d
+    bn1: nn.BatchNorm2d
+    maxpool: nn.Module
 
     def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
@@ -138,6 +108,65 @@ class ResNet(Backbone):
                 if block_masks is not None:
                     masks[-1].append(block_masks)
         return unfold(x, num_frames), masks
+
+
+class ResNet(StagedBackbone):
+    """The backbone.
+
+    Args:
+        block: BasicBlock or Bottleneck.
+        num_blocks: residual blocks in each stage.
+        fillers: what stands in the slots.
+    """
+
+    def __init__(self, block: type[BasicBlock] | type[Bottleneck], num_blocks: tuple[int, ...], *, fillers: Fillers):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.num_blocks_by_stage = num_blocks
+        channels = 64
+        for stage, count in enumerate(num_blocks):
+            width = 64 * 2**stage
+            blocks = nn.ModuleList()
+            for i in range(count):
+                slots = fillers.at(Position(stage, i, num_blocks), out_channels=width * block.expansion)
+                stride = 2 if i == 0 and stage > 0 else 1
+                blocks.append(block(channels, width, stride=stride, slots=slots))
+                channels = width * block.expansion
+            self.add_module(f"layer{stage + 1}", blocks)
+        self.num_features = channels
+        start_convolutions_(self)
+
+
+class SmallResNet(StagedBackbone):
+    """A narrow ResNet for frames of about 64 pixels: a 5x5 stem and three stages of one basic block each.
+
+    It has few blocks, so each lets frames meet twice, and no max pooling, so that they first meet at half the
+    input's resolution. The total stride is 16.
+    """
+
+    def __init__(self, *, fillers: Fillers, stem: int = 24, widths: tuple[int, ...] = (32, 64, 128)):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, stem, 5, stride=2, padding=2, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.maxpool = nn.Identity()
+        self.num_blocks_by_stage = (1,) * len(widths)
+        channels = stem
+        for stage, width in enumerate(widths):
+            slots = fillers.at(Position(stage, 0, self.num_blocks_by_stage), out_channels=width)
+            block = BasicBlock(channels, width, stride=2, slots=slots, temporal_twice=True)
+            self.add_module(f"layer{stage + 1}", nn.ModuleList([block]))
+            channels = width
+        self.num_features = channels
+        start_convolutions_(self)
+
+
+def start_convolutions_(backbone: StagedBackbone) -> None:
+    """Give the backbone's convolutions He's initialisation, in place; a layer in a slot starts its own way."""
+    for name, module in backbone.named_modules():
+        if isinstance(module, nn.Conv2d) and ".slots." not in name:
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def resnet18(fillers: Fillers) -> ResNet:
@@ -160,6 +189,6 @@ def resnet101(fillers: Fillers) -> ResNet:
     return ResNet(Bottleneck, (3, 4, 23, 3), fillers=fillers)
 
 
-def small(fillers: Fillers) -> ResNet:
-    """A narrow ResNet-10 with a small stem, for 64-pixel frames: demos, tests, first experiments."""
-    return ResNet(BasicBlock, (1, 1, 1, 1), fillers=fillers, width=24, small_input=True)
+def small(fillers: Fillers) -> SmallResNet:
+    """A narrow ResNet-8, 0.3 M parameters: demos, tests, first experiments."""
+    return SmallResNet(fillers=fillers)

@@ -14,11 +14,11 @@ def none() -> TemporalBuilder:
 def shift(*, fold_div: int = 8) -> TemporalBuilder:
     """Temporal shift before every residual branch: TSM.
 
-    In networks whose third stage has 23 blocks or more (ResNet-101) every second block shifts, as in the public TSM.
+    In networks with a stage of 23 blocks or more (ResNet-101) every second block shifts, as in the public TSM.
     """
 
     def at(position: Position) -> nn.Module | None:
-        every = 2 if position.num_blocks_by_stage[2] >= 23 else 1
+        every = 2 if max(position.num_blocks_by_stage) >= 23 else 1
         return TemporalShift(fold_div=fold_div) if position.block % every == 0 else None
 
     return at

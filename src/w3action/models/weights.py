@@ -62,16 +62,21 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path}: holds Python objects that could run code and is not opened; save its state dict alone"
+            f"{path}: no plain weights file; if it holds Python objects, save its state dict alone (objects could run "
+            "code, so they are not opened)"
         ) from error
-    except (RuntimeError, EOFError, safetensors.SafetensorError) as error:
-        raise WeightsError(f"{path}: not a weights file ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # torch.load answers bytes that are no weights with a dozen kinds of error
+        raise WeightsError(f"{path}: not a weights file ({type(error).__name__}: {_first_line(error)})") from error
     for wrapper in ("state_dict", "model_state", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]
     if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
         raise WeightsError(f"{path}: holds no state dict of named tensors")
     return {str(key).removeprefix("module."): value for key, value in loaded.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "no message")
 
 
 def torchvision_key(key: str, state: Mapping[str, Tensor]) -> str:
@@ -82,7 +87,7 @@ def torchvision_key(key: str, state: Mapping[str, Tensor]) -> str:
     """
     flat = "features.1.conv.0.weight" in state
     parts = key.split(".")
-    if not flat or parts[0] != "features" or parts[2] != "conv":
+    if not flat or len(parts) < 5 or parts[0] != "features" or parts[2] != "conv":
         return key
     nested = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
     if parts[1] == "1":

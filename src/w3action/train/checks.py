@@ -27,7 +27,8 @@ def warnings(config: RunConfig, *, flips: FlipMap, num_videos: int) -> list[str]
         )
     if optim.freeze_batch_norm:
         found.append(
-            "batch norms are frozen but the first; the paper's figures need them trained (optim.freeze_batch_norm=false)"
+            "all batch norms but the first are frozen; the paper's figures need them trained "
+            "(optim.freeze_batch_norm=false)"
         )
     if config.batch_size > num_videos:
         found.append(

@@ -63,7 +63,7 @@ def load_state(path: Path, *, model: ActionModel, optimizer: torch.optim.Optimiz
             header = file.metadata() or {}
             progress = Progress(**json.loads(header["progress"]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
-    except (safetensors.SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise WeightsError(f"{path}: not the state of a run ({error!r}); remove it to start again") from error
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     check_fit(weights, model.state_dict(), origin=str(path), target="the network of this run's config")

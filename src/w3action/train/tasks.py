@@ -33,7 +33,8 @@ class PlainTask(nn.Module):
         super().__init__()
         self.model = model
         self.label_smoothing = label_smoothing
-        self.frozen_norms = [m for m in model.modules() if isinstance(m, NORMS)][1:] if freeze_batch_norm else []
+        norms = [m for name, m in model.named_modules() if isinstance(m, NORMS) and ".slots." not in name]
+        self.frozen_norms = norms[1:] if freeze_batch_norm else []  # a layer in a slot has no statistics yet to keep
         for norm in self.frozen_norms:
             norm.requires_grad_(False)
 
