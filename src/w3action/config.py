@@ -44,7 +44,9 @@ class DataConfig:
     num_frames: PositiveInt = 8
     size: PositiveInt = 224  # pixels, the side of the square crop
     resize: PositiveInt | None = None  # pixels, the shorter side when decoded; None: 8/7 of `size`
-    sampling: Literal["segments", "dense"] = "segments"
+    # Frames of a training clip. segments: one from a random place of each segment; middle: from its middle, as in
+    # tests (for sets too small to learn through the jitter); dense: a window of 64 frames.
+    sampling: Literal["segments", "middle", "dense"] = "segments"
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)  # of the multi-scale crop
     # auto: flip, and swap the labels that speak of a side; off if a class has no mirror. plain: flip, keep labels.
     flip: Literal["auto", "off", "plain"] = "auto"

@@ -11,7 +11,7 @@ from w3action.models import ATTENTIONS, NETWORKS, ActionModel, create_model, lis
 # Of every backbone: channels, residual blocks with slots and non-local layers by stage, size of a 48x40 frame by stage.
 OF_STRIDE_32 = ((12, 10), (6, 5), (3, 3), (2, 2))
 BACKBONES = {
-    "small": (192, (1, 1, 1, 1), (0, 1, 1, 0), ((12, 10), (6, 5), (3, 3), (3, 3))),
+    "small": (128, (1, 1, 1), (0, 1, 1), ((12, 10), (6, 5), (3, 3))),
     "mobilenetv2": (1280, (1, 2, 5, 2), (0, 1, 3, 0), OF_STRIDE_32),
     "resnet18": (512, (2, 2, 2, 2), (0, 1, 1, 0), OF_STRIDE_32),
     "resnet34": (512, (3, 4, 6, 3), (0, 2, 3, 0), OF_STRIDE_32),
@@ -61,7 +61,8 @@ def test_every_network_takes_every_attention(name, attention):
     # A parameter without a gradient would be one that no output depends on.
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
-    expected = {None: (0, 0, 0, 0), "non_local": num_non_local}.get(attention, num_blocks)
+    nothing = (0,) * len(num_blocks)
+    expected = {None: nothing, "non_local": num_non_local}.get(attention, num_blocks)
     assert tuple(len(stage) for stage in masks) == expected
     if attention is not None:
         assert tuple(ATTENTIONS[attention].count_masks(model.backbone.num_blocks_by_stage)) == expected
@@ -175,12 +176,12 @@ def test_every_attention_has_its_own_place(attention, place, scramble):
     ("name", "arguments", "num_masks"),
     [
         ("tsm_small", {"attention": None}, None),
-        ("tsm_small", {"attention": "w3"}, 4),
+        ("tsm_small", {"attention": "w3"}, 3),
         ("tsm_small", {"attention": "w3", "refine": False}, None),
-        ("tsm_small", {"attention": "w3", "attention_options": {"channel": False}}, 4),
+        ("tsm_small", {"attention": "w3", "attention_options": {"channel": False}}, 3),
         ("tsm_small", {"attention": "w3", "attention_options": {"spatial": False}}, None),
         ("tsm_small", {"attention": "cbam"}, None),
-        ("tsm_small", {"attention": "cbam", "refine": True}, 4),
+        ("tsm_small", {"attention": "cbam", "refine": True}, 3),
         ("tsm_small", {"attention": "se"}, None),
         ("tsm_small", {"attention": "non_local"}, None),
         ("tsm_mobilenetv2", {"attention": "w3"}, 4),
@@ -223,7 +224,7 @@ def test_options_reach_every_layer():
     options = {"temporal": False, "channel": False}
     model = create_model("tsm_small", num_classes=3, attention="w3", attention_options=options)
     layers = [m for m in model.modules() if isinstance(m, W3)]
-    assert len(layers) == 4
+    assert len(layers) == 3
     assert all(layer.what is None and layer.where.video is None for layer in layers)
 
 

@@ -19,7 +19,7 @@ def test_cost_follows_the_clip_and_the_classes():
     assert not small.imagenet
     twice = describe_model("tsm_small", num_frames=16, size=128, num_classes=11)
     assert 7.9 < twice.gflops / small.gflops <= 8.1
-    assert twice.params - small.params == 192 + 1
+    assert twice.params - small.params == 128 + 1
     assert describe_model("tsm_small", attention="w3", num_classes=10).params > small.params
 
 

@@ -53,11 +53,26 @@ def test_a_block_is_temporal_then_branch_then_attention(block_type, place, strid
     block = scramble(block_type(4 * block_type.expansion, 4, stride=stride, slots=slots))
     x = torch.randn(6, 4 * block_type.expansion, 9, 7)
     y, masks = block(x, 3)
-    branch = block.branch(3.0 * x)
+    block.slots = Slots(None, None, place)
+    branch = block.branch(3.0 * x, 3)
     identity = x if stride == 1 else block.downsample(x)  # the shortcut sees no temporal operation
     expected = {"residual": (0.5 * branch + identity).relu(), "output": 0.5 * (branch + identity).relu()}
     torch.testing.assert_close(y, expected[place])
     assert masks == Masks()
+
+
+def test_a_small_network_s_blocks_let_frames_meet_twice(scramble):
+    once, twice = (
+        scramble(BasicBlock(4, 4, stride=1, slots=Slots(Scale(3.0, masks=False), None, "residual"), temporal_twice=how))
+        for how in (False, True)
+    )
+    twice.load_state_dict(once.state_dict())
+    x = torch.randn(6, 4, 9, 7)
+    middle = once.bn1(once.conv1(3.0 * x)).relu()
+    torch.testing.assert_close(once.branch(x, 3), once.bn2(once.conv2(middle)))
+    torch.testing.assert_close(twice.branch(x, 3), once.bn2(once.conv2(3.0 * middle)))
+    assert all(block[0].temporal_twice for block in (small(Fillers()).layer1, small(Fillers()).layer3))
+    assert not resnet18(Fillers()).layer1[0].temporal_twice
 
 
 def test_a_block_leaves_its_input_alone(scramble):
@@ -70,8 +85,8 @@ def test_a_block_leaves_its_input_alone(scramble):
 
 def test_the_small_one_keeps_a_map_of_4_by_4_from_64_pixels():
     backbone = small(Fillers())
-    assert backbone(torch.randn(1, 3, 2, 64, 64))[0].shape == (1, 192, 2, 4, 4)
-    assert backbone.num_features == 192
+    assert backbone(torch.randn(1, 3, 2, 64, 64))[0].shape == (1, 128, 2, 4, 4)
+    assert backbone.num_features == 128
     assert sum(p.numel() for p in backbone.parameters()) < 1_000_000
 
 
@@ -83,5 +98,5 @@ def test_attention_keeps_its_own_start():
         return layer
 
     backbone = small(Fillers(attention=attention))
-    for block in (backbone.layer1[0], backbone.layer4[0]):
+    for block in (backbone.layer1[0], backbone.layer3[0]):
         assert (block.slots.attention.weight == 0.25).all()

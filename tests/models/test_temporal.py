@@ -6,7 +6,7 @@ import torch
 from w3action.layers import TemporalShift
 from w3action.models import NETWORKS, create_model
 
-RESNET_BLOCKS = {"small": (1, 1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
+RESNET_BLOCKS = {"small": (1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 
 
 def shifted_blocks(name: str) -> list[str]:

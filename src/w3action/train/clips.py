@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from torch.utils.data import DataLoader
 
 from w3action.config import ConfigError, DataConfig
@@ -16,6 +17,7 @@ from w3action.data import (
     hold_out,
     make_loader,
     read_manifest,
+    test_segments,
     train_dense,
     train_segments,
 )
@@ -64,7 +66,8 @@ def training_loader(
 ) -> Callable[[int, int], DataLoader]:
     """Return the function (epoch, first batch) -> this process's batches from there on."""
     flipping = config.flip == "plain" or (config.flip == "auto" and not flips.unpaired)
-    sample = {"segments": train_segments, "dense": train_dense}[config.sampling]
+    samplers = {"segments": train_segments, "middle": _middle_of_segments, "dense": train_dense}
+    sample = samplers[config.sampling]
     dataset = VideoDataset(
         videos.videos,
         sample=lambda n, rng: sample(n, num_segments=config.num_frames, rng=rng),
@@ -96,3 +99,7 @@ def training_loader(
         return make_loader(dataset, sampler, num_workers=num_workers, pin_memory=pin_memory)
 
     return at
+
+
+def _middle_of_segments(num_frames: int, *, num_segments: int, rng: np.random.Generator) -> np.ndarray:
+    return test_segments(num_frames, num_segments=num_segments)

@@ -10,6 +10,7 @@ frame in which the solid does not turn.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -136,7 +137,7 @@ def decal(face: Face, index: int, outline: np.ndarray, colour: Colour) -> Face:
 
 def lathe(
     profile: list[tuple[float, float]],
-    colour_of,
+    colour_of: Callable[[int, int], Colour],
     *,
     segments: int = 16,
     inner: bool = False,

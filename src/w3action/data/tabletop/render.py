@@ -1,4 +1,4 @@
-"""Scene -> frames: shadows, things from far to near, the hand last; then light, and for half of the clips a flip."""
+"""Scene -> frames: shadows, things from far to near, the hand last; half of the clips are then flipped."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class RenderedVideo:
     """One drawn clip of T frames at 12 frames a second.
 
     Attributes:
-        frames: (T, 112, 112, 3) uint8, RGB. label: what the hand does, one of `CLASSES`. hand_boxes: (T, 4)
-        float32, the hand (without forearm) as x0, y0, x1, y1 in pixels within the image, NaN where
-            the hand is out of view.
+        frames: (T, 112, 112, 3) uint8, RGB.
+        label: what the hand does, one of `CLASSES`.
+        hand_boxes: (T, 4) float32, the hand (without forearm) as x0, y0, x1, y1 in pixels within the image, NaN
+            where the hand is out of view.
         active_frames: the first and last frame in which the hand acts on the object.
     """
 

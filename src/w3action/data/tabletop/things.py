@@ -248,7 +248,9 @@ def _upturned_box(rng: np.random.Generator, width: float, height: float) -> Soli
 _COVERS = (_cloth, _cloth, _upturned_cup, _upturned_box)
 
 
-def _hollow(r_base: float, r_rim: float, height: float, colour_of, lining: Colour) -> list[Face]:
+def _hollow(
+    r_base: float, r_rim: float, height: float, colour_of: Callable[[int, int], Colour], lining: Colour
+) -> list[Face]:
     """Outside in three rings, inside and floor: an open vessel."""
     mix = [(r_base + (r_rim - r_base) * t, height * t) for t in (0.0, 0.3, 0.7, 1.0)]
     dark = _shaded(lining, 0.8)
