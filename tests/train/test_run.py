@@ -207,7 +207,7 @@ def test_a_given_teacher_is_used_and_must_fit(tiny, tabletop, tmp_path):
 def test_a_network_can_overfit_a_few_clips(tiny, tabletop, tmp_path):
     data = with_broken_videos(tabletop, tmp_path, num_broken=0)
     rows = data.read_text().splitlines()
-    data.write_text("\n".join(rows[:9]) + "\n")
+    data.write_text("\n".join([*rows[:9], rows[1].replace(",train,", ",val,")]) + "\n")
     config = dataclasses.replace(
         tiny,
         epochs=40,
@@ -216,5 +216,5 @@ def test_a_network_can_overfit_a_few_clips(tiny, tabletop, tmp_path):
         data=dataclasses.replace(tiny.data, num_frames=8, size=48, flip="off", scales=(1.0,)),
         optim=dataclasses.replace(tiny.optim, lr=0.05),
     )
-    train(config, data=data, val=tabletop, out=tmp_path / "run")
+    train(config, data=data, val=data, out=tmp_path / "run")
     assert max(row["train_top1"] for row in read_metrics(tmp_path / "run")) == 100.0

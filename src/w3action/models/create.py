@@ -129,7 +129,12 @@ def create_model(
     }
     model = ActionModel(
         backbone,
-        AverageHead(backbone.num_features, num_classes, dropout=dropout),
+        AverageHead(
+            backbone.num_features,
+            num_classes,
+            dropout=dropout,
+            initial_std=None if network.imagenet is None else 0.001,
+        ),
         refine=refinement,
         refine_from=refine_from,
         arguments=arguments,

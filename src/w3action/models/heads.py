@@ -5,14 +5,23 @@ from torch import Tensor, nn
 
 
 class AverageHead(nn.Module):
-    """Average over space, classify each frame, average the frames' logits: TSN's and TSM's consensus."""
+    """Average over space, classify each frame, average the frames' logits: TSN's and TSM's consensus.
 
-    def __init__(self, in_channels: int, num_classes: int, *, dropout: float = 0.5):
+    Args:
+        in_channels: C of the features.
+        num_classes: K.
+        dropout: before the classifier.
+        initial_std: of the classifier's weights, 0.001 as in the public TSM; None keeps PyTorch's own start, which
+            a backbone without pretrained weights learns faster from.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, *, dropout: float = 0.5, initial_std: float | None = 0.001):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(in_channels, num_classes)
-        nn.init.normal_(self.fc.weight, std=0.001)
-        nn.init.zeros_(self.fc.bias)
+        if initial_std is not None:
+            nn.init.normal_(self.fc.weight, std=initial_std)
+            nn.init.zeros_(self.fc.bias)
 
     def frame_logits(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t k"]:
         """Score every frame."""

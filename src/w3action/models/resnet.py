@@ -143,7 +143,8 @@ class SmallResNet(StagedBackbone):
     """A narrow ResNet for frames of about 64 pixels: a 5x5 stem and three stages of one basic block each.
 
     It has few blocks, so each lets frames meet twice, and no max pooling, so that they first meet at half the
-    input's resolution. The total stride is 16.
+    input's resolution. The total stride is 16. It starts from PyTorch's own weights: with AdamW it learns faster
+    from them than from He's larger ones.
     """
 
     def __init__(self, *, fillers: Fillers, stem: int = 24, widths: tuple[int, ...] = (32, 64, 128)):
@@ -159,10 +160,9 @@ class SmallResNet(StagedBackbone):
             self.add_module(f"layer{stage + 1}", nn.ModuleList([block]))
             channels = width
         self.num_features = channels
-        start_convolutions_(self)
 
 
-def start_convolutions_(backbone: StagedBackbone) -> None:
+def start_convolutions_(backbone: ResNet) -> None:
     """Give the backbone's convolutions He's initialisation, in place; a layer in a slot starts its own way."""
     for name, module in backbone.named_modules():
         if isinstance(module, nn.Conv2d) and ".slots." not in name:

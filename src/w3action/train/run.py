@@ -70,7 +70,7 @@ def train(
         cache = FrameCache(int(config.data.cache_gib * 2**30))
     torch.manual_seed(config.seed)  # the same seed gives student and teacher the same start (section 3.4)
     model = build_model(config, num_classes=len(training.classes)).to(accelerator.device)
-    task = build_task(config, model, num_classes=len(training.classes)).to(accelerator.device)
+    task = build_task(config, model).to(accelerator.device)
     groups = parameter_groups(
         model,
         classifier=model.head,
@@ -130,7 +130,7 @@ def build_model(config: RunConfig, *, num_classes: int) -> ActionModel:
     return create_model(arguments.pop("name"), num_classes=num_classes, **arguments)
 
 
-def build_task(config: RunConfig, model: ActionModel, *, num_classes: int) -> PlainTask:
+def build_task(config: RunConfig, model: ActionModel) -> PlainTask:
     """Build the training method of a run.
 
     Raises:
