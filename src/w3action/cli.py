@@ -94,7 +94,7 @@ def eval_verb(
         skip_bad: Leave out videos that cannot be read, and count them.
         batch_size: Views at once.
         num_workers: Processes that decode.
-        as_json: see there.
+        as_json: Print JSON instead of text.
     """
     from w3action.measure import measure
     from w3action.models.checkpoint import BEST_WEIGHTS_FILE, WEIGHTS_FILE
@@ -148,7 +148,7 @@ def predict_verb(
         run: The folder of a run.
         videos: Video files.
         top: How many classes to show.
-        as_json: see there.
+        as_json: Print JSON instead of text.
     """
     from w3action.data import DecodeError
     from w3action.infer.predict import predict
@@ -192,7 +192,7 @@ def explain_verb(
         video: A video file.
         out: Folder for the pictures.
         stage: The stage whose masks are shown, from 1; without it, their mean over the stages.
-        as_json: see there.
+        as_json: Print JSON instead of text.
     """
     from w3action.infer.explain import explain
     from w3action.models import load_checkpoint
@@ -258,7 +258,7 @@ def flops_verb(
         frames: Frames in the clip.
         size: Side of the frames in pixels; without it, the model's own.
         num_classes: Classes of the classifier.
-        as_json: see there.
+        as_json: Print JSON instead of text.
     """
     from w3action.models.listing import describe_model
 
@@ -306,6 +306,53 @@ def demo_verb(*, out: Path = Path("runs/demo"), num_videos: int = 1500, seed: in
     from w3action.demo import run_demo
 
     print(run_demo(out, num_videos=num_videos, seed=seed))
+
+
+@app.command(name="reproduce")
+def reproduce_verb(
+    table: PositionalName,
+    /,
+    *,
+    data: Path,
+    val: Path | None = None,
+    test: Path | None = None,
+    out: Path = Path("runs/study"),
+    recipe: str = "demo",
+    network: str | None = None,
+    settings: Settings = [],  # noqa: B006 (tyro reads the default; nothing writes to it)
+    seeds: int = 3,
+    jobs: int | None = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a table of the paper on your data: the same trainer for every row, several seeds, the paper's column beside.
+
+    Args:
+        table: sweep, table5, table6, table7, table8, readings, curves, or all of them.
+        data: Training videos: a folder or a manifest; its splits train, val and test are used.
+        val: Validation videos, where the manifest has no such split.
+        test: Test videos; without them, the test split, else the validation videos.
+        out: Folder of the study. Runs that are finished there are not run again.
+        recipe: What all rows have in common, of `w3 recipes`.
+        network: A network of `w3 list`, for its backbone; without it, the recipe's.
+        settings: Changes to the recipe, such as epochs=20 mixed_precision=bf16.
+        seeds: Seeds of each row.
+        jobs: Runs at once; without it, one for each GPU or CPU core.
+        as_json: Print JSON instead of text.
+    """
+    from w3action import config, recipes
+    from w3action.study.reproduce import reproduce
+
+    chosen = config.override(recipes.recipe(recipe), [setting for group in settings for setting in group])
+    pages = reproduce(
+        table, chosen, data=data, val=val, test=test, out=out, network=network, num_seeds=seeds, num_parallel=jobs
+    )
+    if as_json:
+        print(json.dumps([json.loads(page.with_suffix(".json").read_text()) for page in pages], indent=2))
+        return
+    from w3action.study.show import show
+
+    for page in pages:
+        show(page.with_suffix(".json"))
 
 
 @contextmanager

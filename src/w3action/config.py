@@ -9,12 +9,13 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 _STRICT = pydantic.ConfigDict(extra="forbid")  # a setting that does not exist is an error, not a wish
+Share = Annotated[float, Field(ge=0, lt=1)]  # of a whole
 
 
 class ConfigError(ValueError):
@@ -32,7 +33,7 @@ class ModelConfig:
     place: Literal["residual", "output"] | None = None
     refine: bool | None = None  # attention-guided feature refinement; None: where the attention asks for it
     refine_from: Literal["last", "every"] = "last"
-    dropout: float = 0.5
+    dropout: Share = 0.5
     pretrained: str | None = None  # "imagenet", a file, or None for random weights
 
 
@@ -50,8 +51,9 @@ class DataConfig:
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)  # of the multi-scale crop
     # auto: flip, and swap the labels that speak of a side; off if a class has no mirror. plain: flip, keep labels.
     flip: Literal["auto", "off", "plain"] = "auto"
-    color_jitter: float = 0.0
+    color_jitter: Share = 0.0
     label_column: str = "label"
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of each class's training clips, for learning curves
     num_workers: NonNegativeInt = 2
     cache_gib: NonNegativeFloat = 0.0  # decoded frames kept in memory; for small sets with num_workers=0
 
@@ -66,10 +68,10 @@ class OptimConfig:
     lr_batch_size: PositiveInt = 64
     scale_lr: bool = True  # in proportion to the batch that is really used
     schedule: Literal["step", "cosine"] = "step"
-    milestones: tuple[float, ...] = (0.4, 0.8)  # shares of the run at which the rate falls to a tenth (step)
-    warmup: float = 0.0  # share of the run during which the rate rises from zero
+    milestones: tuple[Share, ...] = (0.4, 0.8)  # shares of the run at which the rate falls to a tenth (step)
+    warmup: Share = 0.0  # share of the run during which the rate rises from zero
     group_rates: bool = True  # biases at twice the rate, the classifier at five times, its bias at ten
-    momentum: float = 0.9  # of adamw: its first beta
+    momentum: Share = 0.9  # of adamw: its first beta
     weight_decay: NonNegativeFloat = 5e-4
     clip_norm: PositiveFloat = 20.0
     freeze_batch_norm: bool = False  # all but the first: "partial BN"
@@ -91,7 +93,7 @@ class RunConfig:
     mfr_teacher_weights: Literal["last", "best"] = "last"
     batch_size: PositiveInt = 64  # clips over all devices
     epochs: PositiveInt = 50
-    label_smoothing: float = 0.0
+    label_smoothing: Share = 0.0
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     seed: int = 0
     eval_every: PositiveInt = 1  # epochs

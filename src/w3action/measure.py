@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Bool
 
 from w3action.data import FrameCache, read_manifest
 from w3action.evaluate import Metrics, compute_metrics, evaluate_videos
@@ -30,6 +32,7 @@ class Measurement:
     num_views: int
     clips_per_second: float  # views scored a second, decoding included
     num_skipped: int
+    correct: Bool[np.ndarray, " n"]  # whether each video's first guess is right, in the manifest's order
     report: Path  # JSON
     picture: Path  # the confusion matrix
 
@@ -95,6 +98,7 @@ def measure(
     )
     seconds = time.perf_counter() - started
     metrics = compute_metrics(scores.scores, scores.labels)
+    correct = (scores.scores.argmax(dim=1) == scores.labels)[scores.indices.argsort()]
     num_views = chosen.num_clips * chosen.transform(size=clip.size, resize=clip.resize).num_views
     view_size = chosen.view_size(size=clip.size, resize=clip.resize)
     cost = count_cost(checkpoint.model, num_frames=clip.num_frames, size=view_size)
@@ -108,6 +112,7 @@ def measure(
         num_views,
         clips_per_second=metrics.num_videos * num_views / seconds,
         num_skipped=len(scores.bad),
+        correct=correct.numpy(),
         report=report,
         picture=picture,
     )

@@ -152,6 +152,14 @@ def test_unreadable_videos_are_skipped_counted_and_listed(tiny, tabletop, tmp_pa
     assert listed.count("\n") == 2
 
 
+def test_an_unreadable_validation_video_is_named_once(tiny, tabletop, tmp_path, capsys):
+    data = with_broken_videos(tabletop, tmp_path, num_broken=1)
+    train(tiny, data=tabletop, val=data, out=tmp_path / "run")
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("validation leaves out") == 1
+    assert "broken_0.mp4" in said
+
+
 def test_more_than_five_percent_unreadable_videos_stop_a_run(tiny, tabletop, tmp_path):
     data = with_broken_videos(tabletop, tmp_path, num_broken=8)
     with pytest.raises(TrainingError, match=r"of \d+ training videos cannot be read, more than 5%.*broken_\d.mp4"):

@@ -10,7 +10,7 @@ from w3action.data.clip import BadVideo, Clip, ClipBatch, Sample, collate
 from w3action.data.decode import DecodeError, VideoInfo, decode, probe
 from w3action.data.flips import FlipMap, find_flip_pairs, mirror_name
 from w3action.data.loading import EpochBatchSampler, VideoDataset, make_loader
-from w3action.data.manifest import Manifest, ManifestError, Video, hold_out, read_manifest
+from w3action.data.manifest import Manifest, ManifestError, Video, hold_out, keep_fraction, read_manifest
 from w3action.data.sampling import test_dense, test_segments, train_dense, train_segments, twice_segments
 from w3action.data.transforms import TestTransform, TrainTransform, Transform, denormalize, normalize
 
@@ -36,6 +36,7 @@ __all__ = [
     "denormalize",
     "find_flip_pairs",
     "hold_out",
+    "keep_fraction",
     "make_loader",
     "mirror_name",
     "normalize",

@@ -137,6 +137,24 @@ def hold_out(manifest: Manifest, *, fraction: float = 0.2, seed: int = 0) -> tup
     return train, val
 
 
+def keep_fraction(manifest: Manifest, *, fraction: float, seed: int = 0) -> Manifest:
+    """Keep about `fraction` of each class's videos, at least one, in their order: for learning curves.
+
+    Of one seed, a smaller fraction's videos are among those of every larger one.
+
+    Raises:
+        ManifestError: the fraction is not in (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise ManifestError(f"fraction is {fraction} but must lie in (0, 1]: give for example 0.25")
+    kept: set[int] = set()
+    for label in range(len(manifest.classes)):
+        places = [place for place, video in enumerate(manifest.videos) if video.label == label]
+        count = max(1, round(fraction * len(places)))
+        kept.update(np.random.default_rng((seed, label)).permutation(places)[:count].tolist())
+    return replace(manifest, videos=tuple(v for place, v in enumerate(manifest.videos) if place in kept))
+
+
 @dataclass(frozen=True)
 class _Row:
     path: Path

@@ -65,7 +65,7 @@ def fit(
         loader: (epoch, first batch) -> the batches of this process from there on.
         num_videos: in the training set, over all processes.
         evaluate: returns the validation metrics, `top1` among them.
-        schedule: see there.
+        schedule: how long, how fast and how often.
         progress: where to go on from; a new `Progress()` starts at the beginning.
         out: the run's folder.
         log: where lines and bars go.

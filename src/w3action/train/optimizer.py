@@ -54,10 +54,10 @@ def parameter_groups(
 def build_optimizer(
     name: Literal["sgd", "adamw"], groups: list[dict[str, Any]], *, momentum: float
 ) -> torch.optim.Optimizer:
-    """Build the optimiser; the learning rate is set at every step by `set_learning_rate`."""
+    """Build the optimiser, fused; the learning rate is set at every step by `set_learning_rate`."""
     if name == "sgd":
-        return torch.optim.SGD(groups, lr=0.0, momentum=momentum)
-    return torch.optim.AdamW(groups, lr=0.0, betas=(momentum, 0.999))
+        return torch.optim.SGD(groups, lr=0.0, momentum=momentum, fused=True)
+    return torch.optim.AdamW(groups, lr=0.0, betas=(momentum, 0.999), fused=True)
 
 
 def rate_factor(

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from w3action.config import RunConfig
-from w3action.data import FrameCache, Manifest, find_flip_pairs
+from w3action.data import FrameCache, Manifest, find_flip_pairs, keep_fraction
 from w3action.evaluate import PROTOCOLS, compute_metrics, evaluate_videos
 from w3action.evaluate.metrics import cross_entropy
 from w3action.models import ActionModel, ClipFormat, create_model, load_checkpoint
@@ -66,6 +66,7 @@ def train(
         return
 
     training, validation = read_videos(data, val, label_column=config.data.label_column, seed=config.seed)
+    training = keep_fraction(training, fraction=config.data.train_fraction, seed=config.seed)
     if cache is None and config.data.cache_gib > 0:
         cache = FrameCache(int(config.data.cache_gib * 2**30))
     torch.manual_seed(config.seed)  # the same seed gives student and teacher the same start (section 3.4)
@@ -113,7 +114,9 @@ def train(
             cache=cache,
         ),
         num_videos=len(training.videos),
-        evaluate=validator(model, validation, clip_format, config, accelerator, cache) if validation.videos else None,
+        evaluate=validator(model, validation, clip_format, config, accelerator, cache, log)
+        if validation.videos
+        else None,
         schedule=build_schedule(config, batch_size),
         progress=progress,
         out=out,
@@ -177,8 +180,13 @@ def validator(
     config: RunConfig,
     accelerator: Accelerator,
     cache: FrameCache | None,
+    log: RunLog,
 ) -> Callable[[], dict[str, float]]:
-    """Return the function that validates by the `center` protocol; the processes share the videos."""
+    """Return the function that validates by the `center` protocol; the processes share the videos.
+
+    Videos that cannot be read are named once, and left out.
+    """
+    named: set[str] = set()
 
     def validate() -> dict[str, float]:
         with accelerator.autocast():
@@ -198,9 +206,12 @@ def validator(
                 rank=accelerator.process_index,
                 world_size=accelerator.num_processes,
             )
-        gathered = gather_object([(part.scores, part.labels)])
-        scores = torch.cat([scores for scores, _ in gathered])
-        labels = torch.cat([labels for _, labels in gathered])
+        gathered = gather_object([(part.scores, part.labels, part.bad)])
+        scores = torch.cat([scores for scores, _, _ in gathered])
+        labels = torch.cat([labels for _, labels, _ in gathered])
+        for video in (video for _, _, bad in gathered for video in bad if video.path not in named):
+            named.add(video.path)
+            log.warn(f"validation leaves out {video.reason}")
         metrics = compute_metrics(scores, labels)
         return {"top1": metrics.top1, "top5": metrics.top5, "loss": cross_entropy(scores, labels)}
 
