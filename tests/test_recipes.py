@@ -1,9 +1,10 @@
 import dataclasses
+import json
 
 import pytest
 import torch
 
-from w3action.config import ConfigError, from_json, to_json
+from w3action.config import ConfigError, from_dict
 from w3action.recipes import RECIPES, recipe
 from w3action.train.run import build_model
 
@@ -13,7 +14,7 @@ def test_every_recipe_builds_its_network_and_survives_json(name):
     config = recipe(name)
     assert config.recipe == name == RECIPES[name].__name__
     assert RECIPES[name].__doc__
-    assert from_json(to_json(config), origin="test") == config
+    assert from_dict(json.loads(json.dumps(dataclasses.asdict(config))), origin="test") == config
     untrained = dataclasses.replace(config, model=dataclasses.replace(config.model, pretrained=None))
     with torch.device("meta"):
         model = build_model(untrained, num_classes=5)

@@ -6,6 +6,7 @@ PyTorch is imported inside the verbs, so that `w3 --help` answers at once.
 import dataclasses
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+import w3action
 
 app = tyro.extras.SubcommandApp()
 data_app = tyro.extras.SubcommandApp()
@@ -54,17 +57,22 @@ def train_verb(
     """
     from w3action import config, recipes
     from w3action.train import train
+    from w3action.train.clips import where_to_measure
     from w3action.train.folder import read_run
 
     if data is None:
         if not resume:
             raise config.ConfigError("give the training videos with --data (only --resume can do without)")
+        if recipe is not None or val is not None:
+            raise config.ConfigError("--resume without --data takes the recipe and --val of the run; leave them out")
         chosen, data, val = read_run(out)
     else:
         chosen = recipes.recipe(recipe or "default")
     chosen = config.override(chosen, [setting for group in settings for setting in group])
     train(chosen, data=data, val=val, out=out, resume=resume)
-    print(f"{out}: finished; next: w3 eval {out} --data {val or data}, w3 predict {out} VIDEO")
+    column = chosen.data.label_column
+    measuring = shlex.join(["w3", "eval", str(out), *where_to_measure(data, val, out, label_column=column)])
+    print(f"{out}: finished; next: {measuring}, {shlex.join(['w3', 'predict', str(out)])} VIDEO")
 
 
 @app.command(name="eval")
@@ -96,6 +104,7 @@ def eval_verb(
         num_workers: Processes that decode.
         as_json: Print JSON instead of text.
     """
+    from w3action.evaluate.metrics import most_confused
     from w3action.measure import measure
     from w3action.models.checkpoint import BEST_WEIGHTS_FILE, WEIGHTS_FILE
 
@@ -130,6 +139,8 @@ def eval_verb(
     for name, value in rows.items():
         table.add_row(name, value)
     Console().print(table)
+    for true, predicted, count in most_confused(metrics.confusion, count=3):
+        print(f"{count} of {measured.classes[true]!r} taken for {measured.classes[predicted]!r}")
     print(f"{measured.report}\n{measured.picture}")
 
 
@@ -374,13 +385,13 @@ def main() -> None:
     # Threads that wait for each other by spinning make a busy machine ten times slower (docs/decisions/threads.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        code = app.cli(prog="w3", description=__import__("w3action").__doc__, config=(tyro.conf.FlagCreatePairsOff,))
+        code = app.cli(prog="w3", description=w3action.__doc__, config=(tyro.conf.FlagCreatePairsOff,))
     except (ValueError, OSError) as error:
         if os.environ.get("W3_TRACEBACK"):
             raise
         _complain(error)
         code = 2
     except KeyboardInterrupt:
-        print("w3: stopped; go on with --resume", file=sys.stderr)
+        print("w3: stopped" + ("; go on with --resume" if "train" in sys.argv[1:2] else ""), file=sys.stderr)
         code = 130
     sys.exit(code or 0)

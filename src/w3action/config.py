@@ -1,7 +1,7 @@
 """A run as data: frozen dataclasses with a default for everything, and typed overrides `key=value`.
 
-A recipe is a function that returns a `RunConfig`; a run writes the one it was made from to `config.json`, and that
-file builds it again. Nothing in `layers`, `models` or `data` sees these classes: they are taken apart where a
+A recipe is a function that returns a `RunConfig`; a run writes the one it was made from to `run.json`, and that file
+builds it again. Nothing in `layers`, `models` or `data` sees these classes: they are taken apart where a
 run is put together.
 """
 
@@ -64,7 +64,7 @@ class OptimConfig:
     """How the weights move."""
 
     name: Literal["sgd", "adamw"] = "sgd"
-    lr: PositiveFloat = 0.01  # at a batch of `lr_batch_size` clips
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01  # at a batch of `lr_batch_size` clips
     lr_batch_size: PositiveInt = 64
     scale_lr: bool = True  # in proportion to the batch that is really used
     schedule: Literal["step", "cosine"] = "step"
@@ -95,7 +95,7 @@ class RunConfig:
     epochs: PositiveInt = 50
     label_smoothing: Share = 0.0
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     eval_every: PositiveInt = 1  # epochs
     checkpoint_every_steps: PositiveInt | None = None  # besides the end of every epoch
 
@@ -141,19 +141,6 @@ def from_dict(content: dict[str, Any], *, origin: str) -> RunConfig:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{origin}: {key} is {first['input']!r}: {first['msg'].lower()}") from error
-
-
-def from_json(text: str, *, origin: str) -> RunConfig:
-    """Build a RunConfig from what `to_json` wrote."""
-    try:
-        return from_dict(json.loads(text), origin=origin)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{origin}: not JSON ({error})") from error
-
-
-def to_json(config: RunConfig) -> str:
-    """Write every setting, also those left at their default."""
-    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
 def _value(text: str, current: Any) -> Any:

@@ -76,7 +76,8 @@ def run_demo(out: Path, *, num_videos: int, seed: int) -> Path:
     console.print(table)
     for example in examples:
         console.print(
-            f"{example.video.name}: {example.prediction} ({100 * example.probability:.0f} %), is {example.label}"
+            f"{example.video.name}: {example.prediction} ({100 * example.probability:.0f} %), is {example.label}",
+            markup=False,
         )
     return report
 

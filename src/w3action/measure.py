@@ -74,8 +74,8 @@ def measure(
         ValueError: an unknown protocol, no checkpoint, unreadable videos or manifest; see the errors' own classes.
     """
     chosen = look_up(protocol)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     checkpoint = load_checkpoint(run, device=device, weights=weights)
+    placed = next(checkpoint.model.parameters()).device
     settings = _settings_of(run)
     manifest = read_manifest(data, split=split, classes=checkpoint.classes, label_column=_label_column(settings))
     clip = checkpoint.clip_format
@@ -89,7 +89,7 @@ def measure(
         num_frames=clip.num_frames,
         size=clip.size,
         resize=clip.resize,
-        device=device,
+        device=placed,
         batch_size=batch_size,
         num_workers=num_workers,
         skip_bad=skip_bad,
@@ -103,7 +103,7 @@ def measure(
     view_size = chosen.view_size(size=clip.size, resize=clip.resize)
     cost = count_cost(checkpoint.model, num_frames=clip.num_frames, size=view_size)
 
-    out = out or run
+    out = out or checkpoint.path.parent
     report, picture = out / f"eval_{protocol}.json", out / f"confusion_{protocol}.png"
     measurement = Measurement(
         metrics,
@@ -125,7 +125,7 @@ def measure(
         "version": importlib.metadata.version("w3action"),
         "commit": _commit(),
         "torch": torch.__version__,
-        "device": device,
+        "device": str(placed),
         "settings": settings,
     }
     write_atomically(report, (json.dumps(_as_json(measurement, protocol, about), indent=2) + "\n").encode())
@@ -166,7 +166,9 @@ def _commit() -> str | None:
     """Return the commit of the source that runs, or None if it is no checkout."""
     try:
         found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            # An installed package may lie in somebody else's repository, which does not track it.
+            f"git ls-files --error-unmatch {Path(__file__).name} && git describe --always --dirty --abbrev=40",
+            shell=True,
             cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
@@ -175,4 +177,4 @@ def _commit() -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip()
+    return found.stdout.splitlines()[-1]

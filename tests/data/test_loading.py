@@ -107,7 +107,7 @@ class TestDataset:
 
     def test_all_clips_of_a_video_get_the_same_crop_and_flip(self, draw_video):
         video = Video(path=draw_video("x264.mp4", options=X264_GOP), label=0)
-        repeat = lambda num_frames, rng: np.zeros((3, 2), np.int64)  # noqa: E731
+        repeat = lambda num_frames, *, rng: np.zeros((3, 2), np.int64)  # noqa: E731
         dataset = VideoDataset([video], sample=repeat, transform=TrainTransform(size=32, color_jitter=0.3))
         for epoch in range(5):
             first, *others = dataset[epoch, 0].views

@@ -46,7 +46,7 @@ def test_processes_share_the_videos(videos):
 def test_an_unreadable_video_is_an_error_unless_told_otherwise(videos, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_text("no video")
-    with pytest.raises(UnreadableVideosError, match=r"1 of 6 videos.*broken\.mp4.*--skip-bad"):
+    with pytest.raises(UnreadableVideosError, match=r"cannot be read.*broken\.mp4.*--skip-bad"):
         evaluate([*videos, Video(broken, 0)])
     scores = evaluate([*videos, Video(broken, 0)], skip_bad=True)
     assert len(scores.scores) == 5

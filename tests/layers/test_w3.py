@@ -202,3 +202,10 @@ def test_wrong_arguments_are_refused(options, text, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is for users
     with pytest.raises(ValueError, match=text):
         W3(24, **options)
+
+
+@pytest.mark.parametrize("facet", ["channel", "spatial", "temporal"])
+def test_a_facet_is_on_or_off_and_nothing_else(facet, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is for users
+    with pytest.raises(ValueError, match=f"{facet} is 'no'; it must be true or false"):
+        W3(8, **{facet: "no"})

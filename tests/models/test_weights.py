@@ -216,3 +216,28 @@ def test_a_stray_key_beside_the_published_mobilenetv2_is_listed(tmp_path):
     torch.save({"features.1.conv.0.weight": torch.zeros(1), "features.x": torch.zeros(1)}, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match=r"unexpected: features\.x"):
         create_model("tsn_mobilenetv2", num_classes=3, pretrained=tmp_path / "w.pt")
+
+
+def test_our_own_checkpoint_starts_another_network(tmp_path):
+    trained = create_model("tsm_small", attention="w3", num_classes=3)
+    safetensors.torch.save_file(trained.state_dict(), tmp_path / "model.safetensors")
+    same = create_model("tsm_small", attention="w3", num_classes=5, pretrained=tmp_path / "model.safetensors")
+    for key, value in trained.backbone.state_dict().items():
+        assert torch.equal(same.backbone.state_dict()[key], value), key
+
+    plain = create_model("tsm_small", num_classes=3)
+    safetensors.torch.save_file(plain.state_dict(), tmp_path / "plain.safetensors")
+    with_attention = create_model("tsm_small", attention="w3", num_classes=5, pretrained=tmp_path / "plain.safetensors")
+    assert torch.equal(with_attention.backbone.conv1.weight, plain.backbone.conv1.weight)
+    with pytest.raises(WeightsError, match=r"unexpected: .*slots"):
+        create_model("tsm_small", num_classes=5, pretrained=tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("error", [OSError("no route to host"), RuntimeError("invalid hash value")])
+def test_a_failed_download_says_what_to_do(error, monkeypatch):
+    def fail(self, **options):
+        raise error
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", fail)
+    with pytest.raises(WeightsError, match=rf"cannot be downloaded \({error}\).*model\.pretrained=FILE.*none"):
+        create_model("tsm_resnet18", num_classes=3, pretrained="imagenet")

@@ -1,10 +1,12 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from w3action.config import ConfigError, DataConfig
 from w3action.data import find_flip_pairs, read_manifest
-from w3action.train.clips import read_videos, resize_for, training_loader
+from w3action.train.clips import read_videos, resize_for, training_loader, where_to_measure
 
 
 def test_a_manifests_own_split_is_used(tabletop):
@@ -24,12 +26,57 @@ def test_without_a_split_a_fifth_of_each_class_is_held_out(tabletop, tmp_path):
     assert len(validation.videos) == pytest.approx(0.2 * len(videos), abs=2)
     with pytest.raises(ConfigError, match="no split column"):
         read_videos(path, path, label_column="label", seed=0)
+    assert where_to_measure(path, None, tmp_path, label_column="label") == ["--data", str(tmp_path / "held_out.csv")]
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("Train", "test"), ("train", "validation"), ("train", "Val")])
+def test_only_the_training_split_is_trained_on(tabletop, tmp_path, names):
+    videos = read_manifest(tabletop).videos
+    path = tmp_path / "split.csv"
+    lines = [f"{v.path},{v.label % 2},{names[i % 4 == 0]}\n" for i, v in enumerate(videos)]
+    path.write_text("path,label,split\n" + "".join(lines))
+    training, validation = read_videos(path, None, label_column="label", seed=0)
+    assert {v.split for v in training.videos} == {names[0]}
+    held_out = names[1] == "test"
+    assert {v.split for v in validation.videos} == {names[0] if held_out else names[1]}
+    assert not {v.path for v in training.videos} & {v.path for v in validation.videos}
+    measured = where_to_measure(path, None, tmp_path, label_column="label")
+    assert measured == ["--data", str(path), "--split", "test" if held_out else "val"]
+
+
+def test_a_video_cannot_be_in_both_lists(tabletop, tmp_path):
+    path = tmp_path / "again.csv"
+    some = read_manifest(tabletop, split="train")
+    path.write_text(f"path,label\n{some.videos[0].path},{some.classes[some.videos[0].label]}\n")
+    with pytest.raises(ConfigError, match=r"1 of the validation videos .*train_00000\.mp4; remove"):
+        read_videos(tabletop, path, label_column="label", seed=0)
+
+
+def test_what_goes_to_worker_processes_can_be_pickled(tabletop):
+    """Where processes are spawned (macOS, Windows, Linux from Python 3.14 on), the data set is sent to them."""
+    manifest = read_manifest(tabletop, split="train")
+    loader = training_loader(
+        DataConfig(num_frames=2, size=32),
+        manifest,
+        find_flip_pairs(manifest.classes),
+        batch_size=4,
+        seed=0,
+        rank=0,
+        world_size=1,
+        pin_memory=False,
+        cache=None,
+    )
+    dataset = loader(0, 0).dataset
+    again = pickle.loads(pickle.dumps(dataset))
+    assert torch.equal(again[0, 3].views, dataset[0, 3].views)
 
 
 def test_the_shorter_side_is_that_of_the_field():
     assert resize_for(DataConfig(size=224)) == 256
     assert resize_for(DataConfig(size=112)) == 128
     assert resize_for(DataConfig(size=112, resize=120)) == 120
+    with pytest.raises(ConfigError, match=r"data\.resize is 100 but data\.size is 112"):
+        resize_for(DataConfig(size=112, resize=100))
 
 
 @pytest.mark.parametrize("flip", ["auto", "off", "plain"])

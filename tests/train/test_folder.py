@@ -34,7 +34,7 @@ def test_a_setting_from_another_version_is_refused(tmp_path):
 
 
 def test_bad_videos_are_listed_only_if_there_are_any(tmp_path):
-    write_bad_videos(tmp_path, {})
+    write_bad_videos(tmp_path, [])
     assert not list(tmp_path.iterdir())
-    write_bad_videos(tmp_path, {"a,b.mp4": "empty"})
+    write_bad_videos(tmp_path, [("a,b.mp4", "empty")])
     assert (tmp_path / "bad_videos.csv").read_text() == 'path,reason\n"a,b.mp4",empty\n'

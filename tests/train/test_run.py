@@ -32,22 +32,22 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
     assert not different, different
 
 
-def with_broken_videos(manifest: Path, folder: Path, *, num_broken: int) -> Path:
-    """Copy a manifest and let its first training videos be text files."""
+def list_of(manifest: Path, folder: Path, *, splits: tuple[str, ...] = ("train",), num_broken: int = 0) -> Path:
+    """Write a list of some splits of a manifest, whose first videos are text files."""
     with manifest.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    training = [row for row in rows if row["split"] == "train"]
-    for number, row in enumerate(training):
+        rows = [row for row in csv.DictReader(file) if row["split"] in splits]
+    for number, row in enumerate(rows):
         row["path"] = str(manifest.parent / row["path"])
+        del row["split"]
         if number < num_broken:
             path = folder / f"broken_{number}.mp4"
             path.write_text("this is no video")
             row["path"] = str(path)
-    path = folder / "manifest.csv"
+    path = folder / f"{'_'.join(splits)}.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
-        writer.writerows(training)
+        writer.writerows(rows)
     return path
 
 
@@ -70,9 +70,9 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tiny, tabletop, tm
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     config = dataclasses.replace(tiny, checkpoint_every_steps=1, epochs=3)
     script = (
-        "import sys; from pathlib import Path; from w3action.config import from_json; "
+        "import json, sys; from pathlib import Path; from w3action.config import from_dict; "
         "from w3action.train import train; "
-        "train(from_json(Path(sys.argv[1]).read_text(), origin='test'), data=Path(sys.argv[2]), val=None, "
+        "train(from_dict(json.loads(Path(sys.argv[1]).read_text()), origin='test'), data=Path(sys.argv[2]), val=None, "
         "out=Path(sys.argv[3]))"
     )
     settings = tmp_path / "config.json"
@@ -143,9 +143,74 @@ def test_a_folder_belongs_to_one_run(tiny, tabletop, tmp_path):
         train(tiny, data=tabletop, val=None, out=run, resume=True)
 
 
+def test_a_run_that_never_got_to_a_checkpoint_leaves_its_folder_free(tiny, tabletop, tmp_path):
+    run = tmp_path / "run"
+    tiny = dataclasses.replace(tiny, epochs=1)
+    with pytest.raises(ManifestError, match="typo"):
+        train(tiny, data=tmp_path / "typo", val=None, out=run)
+    (run / ".state.safetensors.123").write_text("half of a state")
+    train(tiny, data=tabletop, val=None, out=run)
+    assert (run / "model.safetensors").is_file()
+    assert not list(run.glob(".*"))
+
+
+def test_an_epoch_is_kept_when_validation_fails(tiny, tabletop, tmp_path, monkeypatch):
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    tiny = dataclasses.replace(tiny, epochs=1)
+
+    def fail(*args, **kwargs):
+        raise OSError("the network drive is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("w3action.train.run.evaluate_videos", fail)
+        with pytest.raises(OSError, match="network drive"):
+            train(tiny, data=tabletop, val=None, out=run)
+    assert not (run / "model.safetensors").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr("w3action.train.loop._step", fail)  # nothing is left to be trained
+        train(tiny, data=tabletop, val=None, out=run, resume=True)
+    train(tiny, data=tabletop, val=None, out=whole)
+    assert_same(weights_of(run), weights_of(whole))
+    assert read_metrics(run)[0]["train_top1"] == read_metrics(whole)[0]["train_top1"]
+
+
+def test_the_same_loss_comes_of_one_process_and_of_two(tiny, tabletop, tmp_path):
+    """Two processes share each step's clips. Their batch norms see half of them, so figures are close, not equal."""
+    script = (
+        "import json, sys; from pathlib import Path; from w3action.config import from_dict; "
+        "from w3action.train import train; "
+        "train(from_dict(json.loads(Path(sys.argv[1]).read_text()), origin='test'), data=Path(sys.argv[2]), val=None, "
+        "out=Path(sys.argv[3]))"
+    )
+    tiny = dataclasses.replace(tiny, epochs=1, model=dataclasses.replace(tiny.model, dropout=0.0))
+    settings = tmp_path / "config.json"
+    settings.write_text(json.dumps(dataclasses.asdict(tiny)))
+    (tmp_path / "script.py").write_text(script)
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    both = [*launch, str(tmp_path / "script.py"), str(settings), str(tabletop), str(tmp_path / "two")]
+    subprocess.run(both, check=True, stdout=subprocess.DEVNULL, timeout=300)
+    train(tiny, data=tabletop, val=None, out=tmp_path / "one")
+    one, two = (read_metrics(tmp_path / name)[0] for name in ("one", "two"))
+    assert two["loss"] == pytest.approx(one["loss"], rel=0.05)
+    assert (
+        load_file(tmp_path / "two" / "state.safetensors").keys()
+        == load_file(tmp_path / "one" / "state.safetensors").keys()
+    )
+
+
 def test_unreadable_videos_are_skipped_counted_and_listed(tiny, tabletop, tmp_path, capsys):
-    data = with_broken_videos(tabletop, tmp_path, num_broken=1)
-    train(dataclasses.replace(tiny, epochs=1), data=data, val=tabletop, out=tmp_path / "run")
+    data, val = list_of(tabletop, tmp_path, num_broken=1), list_of(tabletop, tmp_path, splits=("val",))
+    train(dataclasses.replace(tiny, epochs=1), data=data, val=val, out=tmp_path / "run")
     assert "broken_0.mp4" in capsys.readouterr().out
     listed = (tmp_path / "run" / "bad_videos.csv").read_text()
     assert "broken_0.mp4" in listed
@@ -153,17 +218,19 @@ def test_unreadable_videos_are_skipped_counted_and_listed(tiny, tabletop, tmp_pa
 
 
 def test_an_unreadable_validation_video_is_named_once(tiny, tabletop, tmp_path, capsys):
-    data = with_broken_videos(tabletop, tmp_path, num_broken=1)
-    train(tiny, data=tabletop, val=data, out=tmp_path / "run")
+    data, val = list_of(tabletop, tmp_path, splits=("val", "test")), list_of(tabletop, tmp_path, num_broken=1)
+    train(tiny, data=data, val=val, out=tmp_path / "run")
     said = " ".join(capsys.readouterr().out.split())
     assert said.count("validation leaves out") == 1
     assert "broken_0.mp4" in said
 
 
 def test_more_than_five_percent_unreadable_videos_stop_a_run(tiny, tabletop, tmp_path):
-    data = with_broken_videos(tabletop, tmp_path, num_broken=8)
+    bad, good = list_of(tabletop, tmp_path, num_broken=8), list_of(tabletop, tmp_path, splits=("val", "test"))
     with pytest.raises(TrainingError, match=r"of \d+ training videos cannot be read, more than 5%.*broken_\d.mp4"):
-        train(tiny, data=data, val=tabletop, out=tmp_path / "run")
+        train(tiny, data=bad, val=good, out=tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"8 of \d+ validation videos cannot be read, more than 5%.*--resume"):
+        train(tiny, data=good, val=bad, out=tmp_path / "other")
 
 
 def test_a_loss_that_is_no_number_stops_a_run(tiny, tabletop, tmp_path):
@@ -205,17 +272,20 @@ def test_a_given_teacher_is_used_and_must_fit(tiny, tabletop, tmp_path):
     assert_same(weights_of(tmp_path / "teacher"), before)
     assert not (tmp_path / "student" / "teacher").exists()
 
-    other = dataclasses.replace(student, model=dataclasses.replace(tiny.model, name="tsm_resnet18"))
-    with pytest.raises(ValueError, match="identical architecture"):
-        build_task(other, build_model(other, num_classes=16))
+    for change in ({"name": "tsn_small"}, {"attention": "cbam"}, {"attention_options": {"temporal": False}}):
+        other = dataclasses.replace(student, model=dataclasses.replace(tiny.model, **change))
+        with pytest.raises(ValueError, match=rf"has {next(iter(change))} .*identical architecture"):
+            build_task(other, build_model(other, num_classes=16))
     with pytest.raises(WeightsError, match="no checkpoint"):
         build_task(dataclasses.replace(student, mfr_teacher="nowhere"), build_model(student, num_classes=16))
 
 
 def test_a_network_can_overfit_a_few_clips(tiny, tabletop, tmp_path):
-    data = with_broken_videos(tabletop, tmp_path, num_broken=0)
+    data = list_of(tabletop, tmp_path)
     rows = data.read_text().splitlines()
-    data.write_text("\n".join([*rows[:9], rows[1].replace(",train,", ",val,")]) + "\n")
+    data.write_text("\n".join(rows[:9]) + "\n")
+    val = tmp_path / "val.csv"
+    val.write_text(f"{rows[0]}\n{rows[9].split(',')[0]},{rows[1].split(',', 1)[1]}\n")
     config = dataclasses.replace(
         tiny,
         epochs=40,
@@ -224,5 +294,5 @@ def test_a_network_can_overfit_a_few_clips(tiny, tabletop, tmp_path):
         data=dataclasses.replace(tiny.data, num_frames=8, size=48, flip="off", scales=(1.0,)),
         optim=dataclasses.replace(tiny.optim, lr=0.05),
     )
-    train(config, data=data, val=data, out=tmp_path / "run")
+    train(config, data=data, val=val, out=tmp_path / "run")
     assert max(row["train_top1"] for row in read_metrics(tmp_path / "run")) == 100.0

@@ -17,7 +17,7 @@ PROGRESS = Progress(
     best_top1=41.5,
     epoch_sums={"clips": 24.0, "loss": 1 / 3},
     history=[{"epoch": 1.0, "val_top1": 0.1 + 0.2}, {"epoch": 2.0, "val_top1": 41.5}],
-    bad_videos={"a/ö.mp4": 'it is "empty"'},
+    bad_videos={"3": ["a/ö.mp4", 'it is "empty"']},
     scaler={"scale": 65536.0, "growth_tracker": 7},
 )
 

@@ -10,7 +10,15 @@ from w3action.data.clip import BadVideo, Clip, ClipBatch, Sample, collate
 from w3action.data.decode import DecodeError, VideoInfo, decode, probe
 from w3action.data.flips import FlipMap, find_flip_pairs, mirror_name
 from w3action.data.loading import EpochBatchSampler, VideoDataset, make_loader
-from w3action.data.manifest import Manifest, ManifestError, Video, hold_out, keep_fraction, read_manifest
+from w3action.data.manifest import (
+    Manifest,
+    ManifestError,
+    Video,
+    hold_out,
+    keep_fraction,
+    read_manifest,
+    write_manifest,
+)
 from w3action.data.sampling import test_dense, test_segments, train_dense, train_segments, twice_segments
 from w3action.data.transforms import TestTransform, TrainTransform, Transform, denormalize, normalize
 
@@ -47,4 +55,5 @@ __all__ = [
     "train_dense",
     "train_segments",
     "twice_segments",
+    "write_manifest",
 ]

@@ -26,7 +26,8 @@ class VideoDataset(Dataset):
 
     Args:
         videos: what to read, as in `Manifest.videos`.
-        sample: (number of frames, rng) -> frame indices (clips, segments); see `sampling`.
+        sample: (number of frames, rng=...) -> frame indices (clips, segments); see `sampling`. It goes to worker
+            processes, so it must be picklable: no lambda.
         transform: called for every clip of `segments` frames with (clip, rng); see `transforms`. All clips of
             a video get equal random numbers, hence the same crop and the same flip.
         flip_map: flip_map[label] is the label of a mirrored video (`FlipMap.permutation`); None leaves labels
@@ -40,7 +41,7 @@ class VideoDataset(Dataset):
         self,
         videos: Sequence[Video],
         *,
-        sample: Callable[[int, np.random.Generator], Int64[np.ndarray, "clips segments"]],
+        sample: Callable[..., Int64[np.ndarray, "clips segments"]],
         transform: Transform,
         flip_map: Sequence[int] | None = None,
         seed: int = 0,
@@ -74,7 +75,7 @@ class VideoDataset(Dataset):
 
         def pick(num_frames: int) -> np.ndarray:
             nonlocal shape
-            indices = self.sample(num_frames, rng)
+            indices = self.sample(num_frames, rng=rng)
             shape = indices.shape
             return indices
 

@@ -56,6 +56,10 @@ class Manifest:
         """Names of the splits, sorted; empty where the manifest names none."""
         return tuple(sorted({video.split for video in self.videos if video.split is not None}))
 
+    def has_split(self, name: str) -> bool:
+        """Whether videos are of a split; "val", "valid" and "validation" are the same."""
+        return any(_same(found, name) for found in self.splits)
+
     def split(self, name: str) -> "Manifest":
         """The videos of one split; "val", "valid" and "validation" are the same.
 
@@ -277,3 +281,22 @@ def _is_id(label: str) -> bool:
 
 def _same(split: str, other: str) -> bool:
     return _SPLITS.get(split.lower(), split) == _SPLITS.get(other.lower(), other)
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write a list of videos that `read_manifest` reads, with absolute paths."""
+    names = manifest.classes
+    rows = [
+        {
+            "path": str(video.path.resolve()),
+            "label": names[video.label],
+            "start_seconds": video.start_seconds,
+            "end_seconds": video.end_seconds,
+            "split": video.split,
+        }
+        for video in manifest.videos
+    ]
+    table = pa.Table.from_pylist(rows)
+    csv.write_csv(
+        table.drop_columns([name for name in table.column_names if table[name].null_count == len(rows)]), path
+    )

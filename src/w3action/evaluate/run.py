@@ -1,10 +1,13 @@
 """Evaluate a model on videos by a protocol."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
+import numpy as np
 import torch
 
 from w3action.data import (
+    ClipBatch,
     EpochBatchSampler,
     FrameCache,
     Video,
@@ -63,7 +66,7 @@ def evaluate_videos(
     transform = protocol.transform(size=size, resize=resize)
     dataset = VideoDataset(
         videos,
-        sample=lambda n, rng: protocol.sample(n, num_segments=num_frames),
+        sample=partial(_sample, protocol.sample, num_frames),
         transform=transform,
         flip_map=None,
         seed=0,
@@ -80,9 +83,10 @@ def evaluate_videos(
         world_size=world_size,
         drop_last=False,
     )
-    scores = score_videos(
+    batches = make_loader(dataset, sampler, num_workers=num_workers)
+    return score_videos(
         model,
-        make_loader(dataset, sampler, num_workers=num_workers),
+        batches if skip_bad else _all_readable(batches),
         num_classes=len(classes),
         flipped=transform.flipped,
         flip_permutation=find_flip_pairs(classes).permutation,
@@ -90,9 +94,17 @@ def evaluate_videos(
         device=torch.device(device),
         on_videos=on_videos,
     )
-    if scores.bad and not skip_bad:
-        raise UnreadableVideosError(
-            f"{len(scores.bad)} of {len(videos)} videos cannot be read; first: {scores.bad[0].reason}; "
-            "mend it, or measure without such videos with --skip-bad"
-        )
-    return scores
+
+
+def _sample(sample: Callable[..., np.ndarray], num_frames: int, total: int, *, rng: np.random.Generator) -> np.ndarray:
+    return sample(total, num_segments=num_frames)  # nothing is random in a test
+
+
+def _all_readable(batches: Iterable[ClipBatch]) -> Iterator[ClipBatch]:
+    """Stop at the first video that cannot be read: the hours that the others take would be lost."""
+    for batch in batches:
+        if batch.bad:
+            raise UnreadableVideosError(
+                f"a video cannot be read: {batch.bad[0].reason}; mend it, or leave such videos out with --skip-bad"
+            )
+        yield batch

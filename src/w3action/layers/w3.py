@@ -82,7 +82,7 @@ class W3(nn.Module):
             spatial mask behind a batch norm with nothing after it.
 
     Raises:
-        ValueError: neither `channel` nor `spatial` is on, or `initial_mask` is not inside (0, 1).
+        ValueError: a facet is no bool, neither `channel` nor `spatial` is on, or `initial_mask` is not inside (0, 1).
     """
 
     def __init__(
@@ -98,6 +98,9 @@ class W3(nn.Module):
         initial_mask: float = 0.9,
     ):
         super().__init__()
+        for facet, value in {"channel": channel, "spatial": spatial, "temporal": temporal}.items():
+            if not isinstance(value, bool):  # "no" is true
+                raise ValueError(f"{facet} is {value!r}; it must be true or false")
         if not (channel or spatial):
             raise ValueError("W3 with channel=False and spatial=False attends to nothing; switch one of them on")
         self.what = (

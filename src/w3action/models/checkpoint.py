@@ -63,12 +63,14 @@ def save_weights(path: Path, model: ActionModel) -> None:
     write_atomically(path, safetensors.torch.save(state))
 
 
-def load_checkpoint(path: str | Path, *, device: str | torch.device = "cpu", weights: str = WEIGHTS_FILE) -> Checkpoint:
+def load_checkpoint(
+    path: str | Path, *, device: str | torch.device | None = None, weights: str = WEIGHTS_FILE
+) -> Checkpoint:
     """Load a run's network.
 
     Args:
         path: a run's folder, or a weights file inside one.
-        device: where the network goes.
+        device: where the network goes; None is a GPU if there is one.
         weights: which file of the folder: `model.safetensors` (the last epoch) or `best.safetensors`.
 
     Raises:
@@ -97,6 +99,8 @@ def load_checkpoint(path: str | Path, *, device: str | torch.device = "cpu", wei
     state = read_state_dict(weights_path)
     check_fit(state, model.state_dict(), origin=str(weights_path), target=f"the network of {description_path.name}")
     model.load_state_dict(state)
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     digest = hashlib.sha256(weights_path.read_bytes()).hexdigest()
     return Checkpoint(
         model.to(device).eval(),

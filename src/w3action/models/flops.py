@@ -1,4 +1,4 @@
-"""Multiply-adds and parameters of a network, counted by PyTorch, without computing anything."""
+"""Multiply-adds and parameters of a network, counted by PyTorch in a forward pass (free on the meta device)."""
 
 from dataclasses import dataclass
 

@@ -16,6 +16,8 @@ from torchvision.models import WeightsEnum
 
 MOST_KEYS_SHOWN = 6
 CLASSIFIERS = ("fc.", "classifier.")
+OURS = "backbone."  # of a checkpoint of ours, beside `head.` and `refine.`
+SLOTS = ".slots."
 
 
 class WeightsError(ValueError):
@@ -23,28 +25,45 @@ class WeightsError(ValueError):
 
 
 def load_backbone(backbone: nn.Module, source: WeightsEnum | Path | None, *, name: str) -> None:
-    """Load backbone weights, in place; layers in slots (attention) keep their own start.
+    """Load backbone weights, in place.
+
+    Layers in slots (attention) keep their own start, unless the file is a checkpoint of ours that has them too. A
+    classifier or a refinement in the file is left aside.
 
     Args:
         backbone: the network without its head.
-        source: torchvision's weights, which are downloaded and checked by their hash, or a local file of
-            torchvision's layout or of the published MobileNetV2's (`features.1.conv.0.weight`).
+        source: torchvision's weights, which are downloaded and checked by their hash, or a local file: a checkpoint
+            of ours, torchvision's layout, or the published MobileNetV2's (`features.1.conv.0.weight`).
         name: the model's name, for messages.
 
     Raises:
-        WeightsError: the file cannot be read or does not fit; the message lists the keys.
+        WeightsError: the file cannot be fetched or read, or does not fit; then the message lists the keys.
     """
     if source is None:
         raise WeightsError(f"{name} has no ImageNet weights; leave pretrained out or give a file")
     if isinstance(source, Path):
         state, origin = read_state_dict(source), str(source)
     else:
-        state, origin = source.get_state_dict(progress=True, check_hash=True), str(source)
-    state = {key: value for key, value in state.items() if not key.startswith(CLASSIFIERS)}
-    state = {torchvision_key(key, state): value for key, value in state.items()}
-    expected = {key: value for key, value in backbone.state_dict().items() if ".slots." not in key}
+        state, origin = _download(source), str(source)
+    if any(key.startswith(OURS) for key in state):
+        state = {key.removeprefix(OURS): value for key, value in state.items() if key.startswith(OURS)}
+    else:
+        state = {key: value for key, value in state.items() if not key.startswith(CLASSIFIERS)}
+        state = {torchvision_key(key, state): value for key, value in state.items()}
+    has_attention = any(SLOTS in key for key in state)
+    expected = {key: value for key, value in backbone.state_dict().items() if has_attention or SLOTS not in key}
     check_fit(state, expected, origin=origin, target=f"the backbone of {name}")
     backbone.load_state_dict(state, strict=False)  # its keys were just compared; slots are missing by design
+
+
+def _download(source: WeightsEnum) -> Mapping[str, Tensor]:
+    try:
+        return source.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:  # no network; a hash that does not fit
+        raise WeightsError(
+            f"the ImageNet weights {source} cannot be downloaded ({_first_line(error)}); give a file with --set "
+            "model.pretrained=FILE, or start from random weights with --set model.pretrained=none"
+        ) from error
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -1,10 +1,12 @@
 """Warnings for what breaks reproductions most, said before the first step."""
 
+from collections.abc import Sequence
+
 from w3action.config import RunConfig
 from w3action.data import FlipMap
 
 
-def warnings(config: RunConfig, *, flips: FlipMap, num_videos: int) -> list[str]:
+def warnings(config: RunConfig, *, classes: Sequence[str], flips: FlipMap, num_videos: int) -> list[str]:
     """Return what a practitioner should know about this run, most dangerous first."""
     found = []
     optim = config.optim
@@ -14,7 +16,7 @@ def warnings(config: RunConfig, *, flips: FlipMap, num_videos: int) -> list[str]
             f"the learning rate {optim.lr:g} belongs to a batch of {optim.lr_batch_size}, not {config.batch_size}; "
             f"{fitting:g} would fit (optim.scale_lr=true does this)"
         )
-    sided = [*{name for pair in flips.pairs for name in pair}, *flips.unpaired]
+    sided = [*(classes[place] for pair in flips.pairs for place in pair), *flips.unpaired]
     if config.data.flip == "plain" and sided:
         found.append(
             f"flips keep their labels although {len(sided)} classes speak of a side (such as {sorted(sided)[0]!r}); "

@@ -1,6 +1,7 @@
 """The videos of a run, and the training clips made from them."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,33 +24,68 @@ from w3action.data import (
 )
 
 HELD_OUT = 0.2  # of the videos, where nothing says which are for validation
+HELD_OUT_FILE = "held_out.csv"
 
 
 def read_videos(data: Path, val: Path | None, *, label_column: str, seed: int) -> tuple[Manifest, Manifest]:
     """Read the training and the validation videos; both have the training set's classes, in its order.
 
     With `val` given, every video of `data` is for training unless both are the same file. Without it, a manifest's
-    own split column (or split folders) decides, and where there is none a fifth of each class is held out.
+    own split column (or split folders) decides: no other split than "train" is trained on. Where nothing says which
+    are for validation, a fifth of each class is held out.
 
     Raises:
         ManifestError: see `read_manifest`; among others a validation label that training does not have.
+        ConfigError: a video is in both lists.
     """
     everything = read_manifest(data, label_column=label_column)
-    has_split = {"train", "val"} <= set(everything.splits)
     if val is not None and val.resolve() != data.resolve():
-        return everything, read_manifest(val, classes=everything.classes, label_column=label_column)
-    if has_split:
-        return everything.split("train"), everything.split("val")
-    if val is not None:
+        validation = read_manifest(val, classes=everything.classes, label_column=label_column)
+        _check_apart(everything, validation, data=data, val=val)
+        return everything, validation
+    if val is not None and not everything.has_split("val"):
         raise ConfigError(
             f"--data and --val are both {data}, which has no split column; leave --val out to hold out videos"
         )
-    return hold_out(everything, fraction=HELD_OUT, seed=seed)
+    training = everything.split("train") if everything.splits else everything
+    if everything.has_split("val"):
+        return training, everything.split("val")
+    return hold_out(training, fraction=HELD_OUT, seed=seed)
+
+
+def _check_apart(training: Manifest, validation: Manifest, *, data: Path, val: Path) -> None:
+    spans = {(v.path.resolve(), v.start_seconds, v.end_seconds) for v in training.videos}
+    shared = [v for v in validation.videos if (v.path.resolve(), v.start_seconds, v.end_seconds) in spans]
+    if shared:
+        raise ConfigError(
+            f"{len(shared)} of the validation videos of {val} are also training videos of {data}, first "
+            f"{shared[0].path}; remove them from one list, or leave --val out to use the splits of {data}"
+        )
+
+
+def where_to_measure(data: Path, val: Path | None, out: Path, *, label_column: str) -> list[str]:
+    """Return the arguments of `w3 eval` that name videos which the run in `out` was not trained on."""
+    if val is not None and val.resolve() != data.resolve():
+        return ["--data", str(val)]
+    everything = read_manifest(data, label_column=label_column)
+    for split in ("test", "val"):
+        if everything.has_split(split):
+            return ["--data", str(data), "--split", split]
+    return ["--data", str(out / HELD_OUT_FILE)]
 
 
 def resize_for(config: DataConfig) -> int:
-    """Return the shorter side, in pixels, to which videos are decoded: 256 for crops of 224, unless it is set."""
-    return config.resize or round(config.size * 8 / 7)
+    """Return the shorter side, in pixels, to which videos are decoded: 256 for crops of 224, unless it is set.
+
+    Raises:
+        ConfigError: it is smaller than the crop.
+    """
+    resize = config.resize or round(config.size * 8 / 7)
+    if resize < config.size:
+        raise ConfigError(
+            f"data.resize is {resize} but data.size is {config.size}; crops do not fit, raise data.resize"
+        )
+    return resize
 
 
 def training_loader(
@@ -70,7 +106,7 @@ def training_loader(
     sample = samplers[config.sampling]
     dataset = VideoDataset(
         videos.videos,
-        sample=lambda n, rng: sample(n, num_segments=config.num_frames, rng=rng),
+        sample=partial(sample, num_segments=config.num_frames),
         transform=TrainTransform(
             size=config.size,
             scales=config.scales,

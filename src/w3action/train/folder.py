@@ -3,36 +3,46 @@
 import csv
 import io
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from w3action.config import ConfigError, RunConfig, from_dict
 from w3action.models.checkpoint import WEIGHTS_FILE, write_atomically
+from w3action.train.state import STATE_FILE
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.csv"
 BAD_VIDEOS_FILE = "bad_videos.csv"
+TEACHER_FOLDER = "teacher"
+# A folder that has none of these was claimed by a run that never got to a checkpoint: a mistyped path, say.
+WORTH_KEEPING = (WEIGHTS_FILE, STATE_FILE, TEACHER_FOLDER)
 
 
 def claim(out: Path, config: RunConfig, *, data: Path, val: Path | None, resume: bool) -> None:
     """Make the folder this run's own, and write `run.json` into it.
 
     Raises:
-        ConfigError: there is a run in it and `resume` is off, or it is another run than this one.
+        ConfigError: there is something of a run in it and `resume` is off, or it is another run than this one.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file; give another folder with --out")
-    wanted = {"config": asdict(config), "data": str(data), "val": str(val) if val else None}
-    path = out / RUN_FILE
-    if path.is_file():
+    wanted = _describe(config, data.resolve(), val.resolve() if val else None)
+    if any((out / kept).exists() for kept in WORTH_KEEPING):
         if not resume:
             raise ConfigError(f"{out} already holds a run; go on with --resume, or give another folder with --out")
-        found = json.loads(path.read_text())
-        differing = _differences(json.loads(json.dumps(wanted)), found)
+        differing = _differences(wanted, _describe(*read_run(out)))
         if differing:
             raise ConfigError(f"{out} holds a run with other settings ({', '.join(differing)}); give another --out")
-        return
-    write_atomically(path, (json.dumps(wanted, indent=2) + "\n").encode())
+    for abandoned in out.glob(".*.safetensors.[0-9]*"):  # half-written when a run was killed
+        abandoned.unlink()
+    write_atomically(out / RUN_FILE, (json.dumps(wanted, indent=2) + "\n").encode())
+
+
+def _describe(config: RunConfig, data: Path, val: Path | None) -> dict[str, Any]:
+    described = {"config": asdict(config), "data": str(data), "val": str(val) if val else None}
+    return json.loads(json.dumps(described))  # tuples become lists, as they are when read back
 
 
 def read_run(out: Path) -> tuple[RunConfig, Path, Path | None]:
@@ -60,13 +70,14 @@ def read_metrics(out: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
-def write_bad_videos(out: Path, reasons: dict[str, str]) -> None:
-    """List the videos that could not be read, if there were any."""
-    if reasons:
+def write_bad_videos(out: Path, bad_videos: Iterable[Sequence[str]]) -> None:
+    """List the videos that could not be read, as (path, reason), if there were any."""
+    rows = list(bad_videos)
+    if rows:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", "reason"])
-        writer.writerows(reasons.items())
+        writer.writerows(rows)
         write_atomically(out / BAD_VIDEOS_FILE, text.getvalue().encode())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -33,18 +34,18 @@ class RunLog:
 
     def say(self, message: str) -> None:
         """Print a line."""
-        self.console.print(f"[bold]{self.title}[/]  {message}")
+        self.console.print(f"[bold]{escape(self.title)}[/]  {escape(message)}")
 
     def warn(self, message: str) -> None:
         """Print a warning."""
-        self.console.print(f"[bold]{self.title}[/]  [yellow]warning:[/] {message}")
+        self.console.print(f"[bold]{escape(self.title)}[/]  [yellow]warning:[/] {escape(message)}")
 
     @contextmanager
     def bar(self, what: str, total: int, *, done: int = 0) -> Iterator["ClipBar"]:
         """Show a progress bar over `total` clips, of which `done` are done, with clips per second and time left."""
         progress = Progress(
             SpinnerColumn(),
-            TextColumn(f"{self.title}  {what}"),
+            TextColumn(escape(f"{self.title}  {what}")),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("clips  {task.fields[rate]}"),

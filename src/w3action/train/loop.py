@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 
 from w3action.data import ClipBatch
-from w3action.models.checkpoint import BEST_WEIGHTS_FILE, WEIGHTS_FILE, save_weights
+from w3action.models.checkpoint import BEST_WEIGHTS_FILE, save_weights
 from w3action.train.log import RunLog
 from w3action.train.optimizer import set_learning_rate
 from w3action.train.state import STATE_FILE, Progress, save_state
@@ -39,6 +40,7 @@ class Schedule:
     learning_rate: float  # at the global batch that is used
     rate_factor: Callable[[float], float]  # share of the run that has passed -> factor
     clip_norm: float
+    empty_clip: torch.Tensor  # (1, 3, T, H, W) zeros of the size that is trained on
     eval_every: int
     checkpoint_every_steps: int | None
 
@@ -56,7 +58,7 @@ def fit(
     out: Path,
     log: RunLog,
 ) -> Progress:
-    """Train from where `progress` stands to the end; write `model.safetensors`, and `best.safetensors` with a val set.
+    """Train from where `progress` stands to the end; write the state, and `best.safetensors` with a val set.
 
     Args:
         task: losses of a batch; its `model` is what is saved.
@@ -81,7 +83,7 @@ def fit(
 
     def save() -> None:
         if accelerator.is_main_process:
-            if accelerator.scaler is not None:
+            if accelerator.scaler is not None:  # of fp16
                 progress.scaler = accelerator.scaler.state_dict()
             save_state(out / STATE_FILE, model=model, optimizer=optimizer.optimizer, progress=progress)
         accelerator.wait_for_everyone()
@@ -98,24 +100,31 @@ def fit(
                 passed = (epoch + progress.batch / num_batches) / schedule.epochs
                 set_learning_rate(optimizer, schedule.learning_rate * schedule.rate_factor(passed))
                 torch.manual_seed(_step_seed(schedule.seed, progress.step, accelerator.process_index))
-                _count_bad(batch, progress, num_videos, log)
+                _note_bad(batch, progress, log)
                 num_clips = len(batch.labels)
-                if num_clips > 0:
+                if num_clips > 0 or accelerator.num_processes > 1:
                     _step(wrapped, optimizer, batch.to(accelerator.device), schedule, accelerator, sums)
                 progress.batch += 1
                 progress.step += 1
-                if progress.step % CHECK_EVERY_STEPS == 0:
+                every = schedule.checkpoint_every_steps
+                is_due = every is not None and progress.step % every == 0 and progress.batch < num_batches
+                if is_due or progress.step % CHECK_EVERY_STEPS == 0:  # never save what no run can go on from
                     sums.check(progress.step)
+                    _check_bad(progress, num_videos, accelerator)
                 clips_since_start += num_clips * accelerator.num_processes
                 bar.advance(num_clips * accelerator.num_processes, note=sums.note)
-                every = schedule.checkpoint_every_steps
-                if every and progress.step % every == 0 and progress.batch < num_batches:
+                if is_due:
                     progress.epoch_sums = sums.total()
                     save()
-        sums.check(progress.step)
         seconds = time.perf_counter() - started
-        row = {"epoch": epoch + 1.0, **sums.means(), "clips_per_second": clips_since_start / seconds}
+        sums.check(progress.step)
+        _check_bad(progress, num_videos, accelerator)
+        row = {"epoch": epoch + 1.0, **sums.means()}
+        if clips_since_start:
+            row["clips_per_second"] = clips_since_start / seconds
         if evaluate is not None and ((epoch + 1) % schedule.eval_every == 0 or epoch + 1 == schedule.epochs):
+            progress.epoch_sums = sums.total()
+            save()  # should validation fail, the epoch is not lost
             wrapped.eval()
             row |= {f"val_{key}": value for key, value in evaluate().items()}
         progress.history.append(row)
@@ -125,8 +134,6 @@ def fit(
             progress.best_top1 = row["val_top1"]
             if accelerator.is_main_process:
                 save_weights(out / BEST_WEIGHTS_FILE, model)
-        if accelerator.is_main_process and epoch + 1 == schedule.epochs:
-            save_weights(out / WEIGHTS_FILE, model)
         log.epoch(row, progress.history)
         save()
     return progress
@@ -140,15 +147,18 @@ def _step(
     accelerator: Accelerator,
     sums: "_Sums",
 ) -> None:
+    clips, labels, num_clips = batch.clips[:, 0], batch.labels, len(batch.labels)  # training clips are single views
+    if num_clips == 0:  # the other processes wait for this one's gradients: it gives zeros
+        clips, labels = schedule.empty_clip.to(accelerator.device), labels.new_zeros(1)
     with accelerator.autocast():
-        output = task(batch.clips[:, 0], batch.labels)  # training clips are single views
+        output = task(clips, labels)
     loss = torch.stack(list(output.losses.values())).sum()
     optimizer.zero_grad(set_to_none=True)
-    accelerator.backward(loss)
+    accelerator.backward(loss * min(num_clips, 1))
     accelerator.clip_grad_norm_(task.parameters(), schedule.clip_norm)
     optimizer.step()
-    correct = (output.logits.argmax(dim=1) == batch.labels).sum()
-    sums.add(len(batch.labels), {**output.losses, "loss": loss}, correct)
+    correct = (output.logits[:num_clips].argmax(dim=1) == labels[:num_clips]).sum()
+    sums.add(num_clips, {**output.losses, "loss": loss}, correct)
 
 
 class _Sums:
@@ -164,17 +174,20 @@ class _Sums:
         new = {"clips": torch.tensor(float(num_clips)), "correct": correct}
         new |= {key: value.detach() * num_clips for key, value in losses.items()}
         for key, value in new.items():
-            self.sums[key] = self.sums.get(key, torch.zeros(())).to(value.device) + value.double()
+            precision = torch.float32 if value.device.type == "mps" else torch.float64  # mps has no float64
+            self.sums[key] = self.sums.get(key, torch.zeros(())).to(value.device, precision) + value.to(precision)
 
     def check(self, step: int) -> None:
         if not self.sums:
             return
         means = _means({key: value.item() for key, value in self.sums.items()})
+        if not means:
+            return
         self.note = f"loss {means['loss']:.3f}"
         if not math.isfinite(means["loss"]):
             raise TrainingError(
-                f"the loss is {means['loss']} at step {step}; lower the learning rate (--set optim.lr=...) or "
-                "look for broken labels, and go on from the last checkpoint with --resume"
+                f"the loss is {means['loss']} at step {step}; start anew in another --out with a lower learning rate "
+                "(--set optim.lr=...), or look for broken labels"
             )
 
     def total(self) -> dict[str, float]:
@@ -193,17 +206,26 @@ class _Sums:
 
 def _means(total: dict[str, float]) -> dict[str, float]:
     clips = total["clips"]
+    if clips == 0:
+        return {}
     means = {key: value / clips for key, value in total.items() if key not in {"clips", "correct"}}
     return {**means, "train_top1": 100 * total["correct"] / clips}
 
 
-def _count_bad(batch: ClipBatch, progress: Progress, num_videos: int, log: RunLog) -> None:
+def _note_bad(batch: ClipBatch, progress: Progress, log: RunLog) -> None:
     for bad in batch.bad:
-        if bad.path not in progress.bad_videos:
-            progress.bad_videos[bad.path] = bad.reason
+        if str(bad.index) not in progress.bad_videos:  # JSON's keys are text
+            progress.bad_videos[str(bad.index)] = [bad.path, bad.reason]
             log.warn(f"skipped {bad.reason}")
+
+
+def _check_bad(progress: Progress, num_videos: int, accelerator: Accelerator) -> None:
+    """Stop in all processes, or in none."""
+    if accelerator.num_processes > 1:
+        for theirs in gather_object([progress.bad_videos]):
+            progress.bad_videos |= theirs
     if len(progress.bad_videos) > MOST_BAD_VIDEOS * num_videos:
-        first, reason = next(iter(progress.bad_videos.items()))
+        first, reason = next(iter(progress.bad_videos.values()))
         raise TrainingError(
             f"{len(progress.bad_videos)} of {num_videos} training videos cannot be read, more than "
             f"{MOST_BAD_VIDEOS:.0%}; the first is {first} ({reason}); mend or remove them"

@@ -2,7 +2,8 @@
 
 The folder: `run.json` (what it was made from), `model.json` and `model.safetensors` (the network after the last
 epoch), `best.safetensors` (after its best validation), `metrics.csv`, `tensorboard/`, `state.safetensors` (to go
-on from), `bad_videos.csv` (if any), and `teacher/`, a run of its own, if stage one of MFR was trained here.
+on from), `bad_videos.csv` (if any), `held_out.csv` (validation videos that the run chose itself), and `teacher/`, a
+run of its own, if stage one of MFR was trained here.
 """
 
 import dataclasses
@@ -14,16 +15,16 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from w3action.config import RunConfig
-from w3action.data import FrameCache, Manifest, find_flip_pairs, keep_fraction
+from w3action.data import FrameCache, Manifest, find_flip_pairs, keep_fraction, write_manifest
 from w3action.evaluate import PROTOCOLS, compute_metrics, evaluate_videos
 from w3action.evaluate.metrics import cross_entropy
 from w3action.models import ActionModel, ClipFormat, create_model, load_checkpoint
-from w3action.models.checkpoint import BEST_WEIGHTS_FILE, WEIGHTS_FILE, save_description
+from w3action.models.checkpoint import BEST_WEIGHTS_FILE, WEIGHTS_FILE, save_description, save_weights
 from w3action.train.checks import warnings
-from w3action.train.clips import read_videos, resize_for, training_loader
-from w3action.train.folder import claim, is_finished, write_bad_videos
+from w3action.train.clips import HELD_OUT_FILE, read_videos, resize_for, training_loader
+from w3action.train.folder import TEACHER_FOLDER, claim, is_finished, write_bad_videos
 from w3action.train.log import RunLog
-from w3action.train.loop import Schedule, fit
+from w3action.train.loop import MOST_BAD_VIDEOS, Schedule, TrainingError, fit
 from w3action.train.optimizer import build_optimizer, parameter_groups, rate_factor
 from w3action.train.state import STATE_FILE, Progress, load_state
 from w3action.train.tasks import MatureFeatureTask, PlainTask
@@ -58,8 +59,8 @@ def train(
     accelerator.wait_for_everyone()
     if config.mfr and config.mfr_teacher is None:
         stage_one = dataclasses.replace(config, mfr=False)
-        train(stage_one, data=data, val=val, out=out / "teacher", resume=resume, cache=cache)
-        config = dataclasses.replace(config, mfr_teacher=str(out / "teacher"))
+        train(stage_one, data=data, val=val, out=out / TEACHER_FOLDER, resume=resume, cache=cache)
+        config = dataclasses.replace(config, mfr_teacher=str(out / TEACHER_FOLDER))
     log = RunLog(out, accelerator, title=out.name, num_epochs=config.epochs)
     if resume and is_finished(out):
         log.say("is finished")
@@ -67,6 +68,8 @@ def train(
 
     training, validation = read_videos(data, val, label_column=config.data.label_column, seed=config.seed)
     training = keep_fraction(training, fraction=config.data.train_fraction, seed=config.seed)
+    if accelerator.is_main_process and val is None and not validation.has_split("val"):
+        write_manifest(validation, out / HELD_OUT_FILE)
     if cache is None and config.data.cache_gib > 0:
         cache = FrameCache(int(config.data.cache_gib * 2**30))
     torch.manual_seed(config.seed)  # the same seed gives student and teacher the same start (section 3.4)
@@ -91,13 +94,14 @@ def train(
         f"{len(training.videos)} videos to train on, {len(validation.videos)} to validate on, "
         f"{len(training.classes)} classes, on {accelerator.device}"
     )
-    for warning in warnings(config, flips=flips, num_videos=len(training.videos)):
+    for warning in warnings(config, classes=training.classes, flips=flips, num_videos=len(training.videos)):
         log.warn(warning)
     if going_on:
         log.say(f"goes on after epoch {progress.epoch}, batch {progress.batch}")
 
     accelerator.init_trackers("tensorboard")
-    batch_size = min(config.batch_size, len(training.videos))
+    world_size = accelerator.num_processes
+    batch_size = max(1, min(config.batch_size, len(training.videos)) // world_size) * world_size
     progress = fit(
         task,
         optimizer,
@@ -109,7 +113,7 @@ def train(
             batch_size=batch_size,
             seed=config.seed,
             rank=accelerator.process_index,
-            world_size=accelerator.num_processes,
+            world_size=world_size,
             pin_memory=accelerator.device.type == "cuda",
             cache=cache,
         ),
@@ -123,7 +127,8 @@ def train(
         log=log,
     )
     if accelerator.is_main_process:
-        write_bad_videos(out, progress.bad_videos)
+        write_bad_videos(out, progress.bad_videos.values())
+        save_weights(out / WEIGHTS_FILE, model)  # last of all: it marks the run as finished
     accelerator.end_training()
 
 
@@ -138,7 +143,7 @@ def build_task(config: RunConfig, model: ActionModel) -> PlainTask:
 
     Raises:
         WeightsError: there is no teacher where `mfr_teacher` points.
-        ValueError: the teacher's features have another shape than the student's.
+        ValueError: the teacher's architecture is not the student's.
     """
     shared = {"label_smoothing": config.label_smoothing, "freeze_batch_norm": config.optim.freeze_batch_norm}
     if not config.mfr:
@@ -146,11 +151,13 @@ def build_task(config: RunConfig, model: ActionModel) -> PlainTask:
     assert config.mfr_teacher is not None
     weights = {"last": WEIGHTS_FILE, "best": BEST_WEIGHTS_FILE}[config.mfr_teacher_weights]
     teacher = load_checkpoint(config.mfr_teacher, weights=weights).model
-    if teacher.backbone.num_features != model.backbone.num_features:
-        raise ValueError(
-            f"the teacher {config.mfr_teacher} is a {teacher.arguments['name']}, whose features differ from those of "
-            f"{config.model.name}; mature features come from a network of identical architecture"
-        )
+    for part in ("name", "attention", "attention_options", "place", "refine", "refine_from"):
+        theirs, ours = teacher.arguments[part], model.arguments[part]
+        if theirs != ours:
+            raise ValueError(
+                f"the teacher {config.mfr_teacher} has {part} {theirs}, the student {ours}; mature features come from "
+                "a network of identical architecture"
+            )
     return MatureFeatureTask(model, teacher, weight=config.mfr_weight, reduction=config.mfr_reduction, **shared)
 
 
@@ -168,6 +175,7 @@ def build_schedule(config: RunConfig, batch_size: int) -> Schedule:
         learning_rate=optim.lr * (batch_size / optim.lr_batch_size if optim.scale_lr else 1.0),
         rate_factor=factor,
         clip_norm=optim.clip_norm,
+        empty_clip=torch.zeros(1, 3, config.data.num_frames, config.data.size, config.data.size),
         eval_every=config.eval_every,
         checkpoint_every_steps=config.checkpoint_every_steps,
     )
@@ -207,11 +215,17 @@ def validator(
                 world_size=accelerator.num_processes,
             )
         gathered = gather_object([(part.scores, part.labels, part.bad)])
+        num_bad = sum(len(bad) for _, _, bad in gathered)
         scores = torch.cat([scores for scores, _, _ in gathered])
         labels = torch.cat([labels for _, labels, _ in gathered])
         for video in (video for _, _, bad in gathered for video in bad if video.path not in named):
             named.add(video.path)
             log.warn(f"validation leaves out {video.reason}")
+        if num_bad > MOST_BAD_VIDEOS * len(videos):
+            raise TrainingError(
+                f"{num_bad} of {len(videos)} validation videos cannot be read, more than {MOST_BAD_VIDEOS:.0%}; mend "
+                "them and go on with --resume"
+            )
         metrics = compute_metrics(scores, labels)
         return {"top1": metrics.top1, "top5": metrics.top5, "loss": cross_entropy(scores, labels)}
 

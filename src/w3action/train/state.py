@@ -32,7 +32,7 @@ class Progress:
     best_top1: float = -1.0
     epoch_sums: dict[str, float] = field(default_factory=dict)  # of the current epoch
     history: list[dict[str, float]] = field(default_factory=list)  # a row per finished epoch
-    bad_videos: dict[str, str] = field(default_factory=dict)  # path -> reason
+    bad_videos: dict[str, list[str]] = field(default_factory=dict)  # place in the set -> path, reason
     scaler: dict[str, Any] = field(default_factory=dict)  # of fp16 gradients
 
 
