@@ -8,7 +8,6 @@ import csv
 import dataclasses
 import io
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any
 
 import jinja2
 import numpy as np
-import torch
 
 from w3action.models.checkpoint import write_atomically
 from w3action.study.plots import draw_table
@@ -75,7 +73,7 @@ def compile_report(table: Table, results: dict[tuple[str, int], Result], *, abou
         runs, against = by_variant[row.variant], row.against or first
         lines.append(_line(row, runs, label_of.get(against), by_variant.get(against, {})))
     num_clips = len(next(iter(by_variant[first].values())).correct) if rows else 0
-    return Report(table, tuple(lines), num_clips, {**about, **_machine()})
+    return Report(table, tuple(lines), num_clips, about)
 
 
 def _line(row: Row, runs: dict[int, Result], against: str | None, reference: dict[int, Result]) -> Line:
@@ -100,11 +98,6 @@ def _line(row: Row, runs: dict[int, Result], against: str | None, reference: dic
         eval_clips_per_second=float(np.median([result.eval_clips_per_second for result in runs.values()])),
         seeds=tuple(runs),
     )
-
-
-def _machine() -> dict[str, Any]:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
-    return {"device": device, "torch": torch.__version__}
 
 
 def write_report(report: Report, out: Path) -> Path:

@@ -6,18 +6,40 @@ folder use it. So no row gets a worse-tuned schedule than another.
 """
 
 import dataclasses
+import datetime
 import json
+import platform
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from w3action.config import RunConfig
+from w3action.data import FrameCache, read_manifest
+from w3action.models import load_checkpoint
 from w3action.models.checkpoint import write_atomically
+from w3action.study.figure3 import VARIANTS_SHOWN, compile_gaze, write_figure3
+from w3action.study.gaze import TRACKS_FILE, measure_gaze, read_tracks
 from w3action.study.report import compile_report, write_report
-from w3action.study.runs import Result, StudyError, check_parallel, exists, find_videos, plan, run_jobs
+from w3action.study.runs import (
+    Job,
+    Result,
+    StudyError,
+    Videos,
+    check_parallel,
+    exists,
+    find_videos,
+    plan,
+    run_jobs,
+)
 from w3action.study.tables import TABLES, VARIANTS, Table, variants_of
 
+FIGURE = "figure3"
+SWEEP = "sweep"
 RATES_FILE = "rates.json"
 SWEEP_SEED = 1000  # none of the tables' seeds, so that rows are not run on the seed they were tuned on
 
@@ -38,7 +60,7 @@ def reproduce(
     """Run a table, or all of them, and return the pages.
 
     Args:
-        name: one of `TABLES`, or "all".
+        name: one of `TABLES`, "figure3", or "all".
         recipe: what all rows have in common.
         data: the training videos.
         val: the validation videos; None takes the split of that name.
@@ -51,44 +73,98 @@ def reproduce(
 
     Raises:
         StudyError: an unknown table, or runs that failed.
-        ConfigError, ManifestError: see where they are defined.
+        ConfigError, ManifestError, TracksError: see where they are defined.
     """
-    if name != "all" and name not in TABLES:
-        raise StudyError(f"unknown table {name!r}; choose one of {', '.join(TABLES)} or all")
+    if name not in (*TABLES, FIGURE, "all"):
+        raise StudyError(f"unknown table {name!r}; choose one of {', '.join(TABLES)}, {FIGURE} or all")
     if num_seeds < 1:
         raise StudyError(f"--seeds is {num_seeds}; give at least 1")
-    videos = find_videos(data, val, test)
-    num_parallel = check_parallel(num_parallel)
-    network = network or recipe.model.name
+    study = _Study(
+        recipe=recipe,
+        videos=find_videos(data, val, test, label_column=recipe.data.label_column),
+        out=out,
+        network=network or recipe.model.name,
+        num_seeds=num_seeds,
+        num_parallel=check_parallel(num_parallel),
+        say=say,
+    )
     # The sweep first: the others take their rates from it.
-    tables = sorted(TABLES.values(), key=lambda table: table.name != "sweep") if name == "all" else [TABLES[name]]
-    pages = []
-    for table in tables:
-        is_sweep = table.name == "sweep"
-        rows = tuple(row for row in table.rows if exists(row.variant, network))
+    names = [*sorted(TABLES, key=lambda table: table != SWEEP), FIGURE] if name == "all" else [name]
+    pages = [study.figure3() if name == FIGURE else study.table(TABLES[name]) for name in names]
+    return [page for page in pages if page is not None]
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What all tables of a study have in common."""
+
+    recipe: RunConfig
+    videos: Videos
+    out: Path
+    network: str
+    num_seeds: int
+    num_parallel: int
+    say: Callable[[str], None]
+
+    def table(self, table: Table) -> Path | None:
+        rows = tuple(row for row in table.rows if exists(row.variant, self.network))
         if not rows:
-            say(f"{table.name}: no network of {network}'s backbone belongs to it; left out")
-            continue
-        seeds = [SWEEP_SEED] if is_sweep else range(num_seeds)
-        rates = {} if is_sweep else _read_rates(out)
-        jobs = plan(variants_of(rows), seeds=seeds, recipe=recipe, settings=[], network=network, rates=rates, out=out)
-        results = run_jobs(jobs, videos, num_parallel=num_parallel, say=lambda line, t=table: say(f"{t.name}  {line}"))
-        if is_sweep:
-            write_atomically(out / RATES_FILE, (json.dumps(_best_rates(table, results), indent=2) + "\n").encode())
-        about = {
+            self.say(f"{table.name}: no network of {self.network}'s backbone belongs to it; left out")
+            return None
+        results = self.run(table.name, variants_of(rows))
+        if table.name == SWEEP:
+            write_atomically(self.out / RATES_FILE, (json.dumps(_best_rates(table, results), indent=2) + "\n").encode())
+        report = compile_report(dataclasses.replace(table, rows=rows), results, about=self.about(table.name))
+        return write_report(report, self.out)
+
+    def figure3(self) -> Path | None:
+        variants = [name for name in VARIANTS_SHOWN if exists(name, self.network)]
+        self.run(FIGURE, variants)
+        column = self.recipe.data.label_column
+        manifest = read_manifest(self.videos.test, split=self.videos.test_split, label_column=column)
+        tracks = read_tracks(self.videos.test.parent / TRACKS_FILE, manifest)
+        cache = FrameCache(int(self.recipe.data.cache_gib * 2**30))  # the networks see the same frames
+        gazes = {}
+        for job in self.plan(FIGURE, variants):
+            gazes[job.variant, job.seed] = measure_gaze(
+                load_checkpoint(job.folder), manifest.videos, tracks, cache=cache
+            )
+            self.say(f"{FIGURE}  {job.variant}, seed {job.seed}: looked at {len(manifest)} videos")
+        return write_figure3(compile_gaze(gazes), self.out, about=self.about(FIGURE))
+
+    def plan(self, name: str, variants: Sequence[str]) -> list[Job]:
+        return plan(
+            variants,
+            seeds=[SWEEP_SEED] if name == SWEEP else range(self.num_seeds),
+            recipe=self.recipe,
+            network=self.network,
+            rates=self.rates(name),
+            out=self.out,
+        )
+
+    def run(self, name: str, variants: Sequence[str]) -> dict[tuple[str, int], Result]:
+        return run_jobs(
+            self.plan(name, variants),
+            self.videos,
+            num_parallel=self.num_parallel,
+            say=lambda line: self.say(f"{name}  {line}"),
+        )
+
+    def rates(self, name: str) -> dict[str, float]:
+        path = self.out / RATES_FILE
+        return json.loads(path.read_text()) if path.is_file() and name != SWEEP else {}
+
+    def about(self, name: str) -> dict[str, Any]:
+        return {
             "command": shlex.join(["w3", *sys.argv[1:]]),
-            "network": network,
-            "recipe": dataclasses.asdict(recipe),
-            "rates": rates or "the recipe's for all",
-            "tested on": "validation videos" if is_sweep or videos.test == videos.choosing else "test videos",
+            "network": self.network,
+            "recipe": dataclasses.asdict(self.recipe),
+            "factors on the learning rate": self.rates(name) or "1 for all",
+            "tested on": "test videos" if self.videos.has_test and name != SWEEP else "validation videos",
+            "date": datetime.date.today().isoformat(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU",
+            "torch": torch.__version__,
         }
-        pages.append(write_report(compile_report(dataclasses.replace(table, rows=rows), results, about=about), out))
-    return pages
-
-
-def _read_rates(out: Path) -> dict[str, float]:
-    path = out / RATES_FILE
-    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def _best_rates(table: Table, results: dict[tuple[str, int], Result]) -> dict[str, float]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import torch
 from jaxtyping import Bool
 
 from w3action.config import ConfigError, RunConfig, override
-from w3action.data import FrameCache, Manifest, read_manifest
+from w3action.data import FrameCache, read_manifest
 from w3action.measure import measure
 from w3action.models import NETWORKS
 from w3action.models.checkpoint import write_atomically
@@ -49,6 +50,11 @@ class Videos:
     test_split: str | None
     choosing: Path
     choosing_split: str | None
+
+    @property
+    def has_test(self) -> bool:
+        """Whether what is reported on was not chosen by."""
+        return (self.test, self.test_split) != (self.choosing, self.choosing_split)
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ class Result:
     correct: Bool[np.ndarray, " n"]
 
 
-def find_videos(data: Path, val: Path | None, test: Path | None) -> Videos:
+def find_videos(data: Path, val: Path | None, test: Path | None, *, label_column: str = "label") -> Videos:
     """Find what a study trains on, chooses by and reports on.
 
     Reported are `test`, else the manifest's test split, else the validation videos; chosen is by the validation videos
@@ -99,22 +105,18 @@ def find_videos(data: Path, val: Path | None, test: Path | None) -> Videos:
         ManifestError: a list cannot be read.
         StudyError: there are no validation videos.
     """
-    splits = _splits(read_manifest(data))
+    everything = read_manifest(data, label_column=label_column)
     if val is not None:
-        choosing: tuple[Path, str | None] = (val, "val" if "val" in _splits(read_manifest(val)) else None)
-    elif "val" in splits:
+        choosing: tuple[Path, str | None] = (val, None)
+    elif everything.has_split("val"):
         choosing = (data, "val")
     else:
         raise StudyError(f"{data} has no val split; give the validation videos with --val")
     if test is not None:
-        reported: tuple[Path, str | None] = (test, "test" if "test" in _splits(read_manifest(test)) else None)
+        reported: tuple[Path, str | None] = (test, None)
     else:
-        reported = (data, "test") if "test" in splits else choosing
+        reported = (data, "test") if everything.has_split("test") else choosing
     return Videos(data, val, *reported, *choosing)
-
-
-def _splits(manifest: Manifest) -> set[str]:
-    return {"val" if split in {"valid", "validation"} else split for split in manifest.splits}
 
 
 def plan(
@@ -122,7 +124,6 @@ def plan(
     *,
     seeds: Sequence[int],
     recipe: RunConfig,
-    settings: Sequence[str],
     network: str,
     rates: dict[str, float],
     out: Path,
@@ -133,7 +134,6 @@ def plan(
         variants: names in `VARIANTS`, teachers first.
         seeds: of the runs.
         recipe: what all of them have in common.
-        settings: changes to the recipe.
         network: any network of the backbone to be used, e.g. "tsm_small".
         rates: factor on the learning rate by family; 1 where a family is not in it.
         out: the study's folder.
@@ -150,7 +150,7 @@ def plan(
         for name in variants:
             variant = VARIANTS[name]
             changes = [setting.format(backbone=backbone) for setting in variant.settings]
-            config = override(recipe, [*settings, *changes, f"seed={seed}"])
+            config = override(recipe, [*changes, f"seed={seed}"])
             teacher = None if variant.teacher is None else _folder(out, variant.teacher, seed)
             config = dataclasses.replace(
                 config,
@@ -239,7 +239,7 @@ def run_jobs(
 _cache: FrameCache | None = None  # of this worker, for all of its runs
 
 
-def _start_worker(slots: multiprocessing.Queue, threads: int, parent: int) -> None:
+def _start_worker(slots: Queue, threads: int, parent: int) -> None:
     slot = slots.get()
     if torch.cuda.device_count() > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(slot % torch.cuda.device_count())

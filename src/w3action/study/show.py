@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -10,20 +11,36 @@ from rich.table import Table
 def show(path: Path) -> None:
     """Print a table that `write_report` wrote, and where its page is."""
     content = json.loads(path.read_text())
+    console = Console()
+    console.print(_figure(content) if content["table"] == "figure3" else _table(content))
+    console.print(str(path.with_suffix(".html")), highlight=False, markup=False, soft_wrap=True)
+
+
+def _figure(content: dict[str, Any]) -> Table:
+    table = Table("network", "stage", "on the hand, acting", "doing nothing", title=content["title"])
+    for line in content["rows"]:
+        table.add_row(line["variant"], str(line["stage"]), _spread(line["acting"], 3), _spread(line["idle"], 3))
+    return table
+
+
+def _table(content: dict[str, Any]) -> Table:
     table = Table(
         "row", "paper", "top-1", "difference", "GFLOPs", "parameters", "train clips/s", title=content["title"]
     )
     for line in content["rows"]:
-        top1, gap = line["top1"], line["difference"]
+        gap = line["difference"]
         table.add_row(
             line["label"],
             "" if line["paper_top1"] is None else f"{line['paper_top1']:.1f}",
-            f"{top1['mean']:.1f}" + ("" if top1["std"] is None else f" ± {top1['std']:.1f}"),
+            _spread(line["top1"], 1),
             "" if gap is None else f"{gap['mean']:+.1f} [{gap['low']:+.1f}, {gap['high']:+.1f}] vs {line['against']}",
             f"{line['gflops']:.3f}",
             f"{line['params'] / 1e6:.2f} M",
             f"{line['train_clips_per_second']:.0f}",
         )
-    console = Console()
-    console.print(table)
-    console.print(str(path.with_suffix(".html")), highlight=False, markup=False, soft_wrap=True)
+    return table
+
+
+def _spread(summary: dict[str, Any], digits: int) -> str:
+    mean, std = summary["mean"], summary["std"]
+    return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")

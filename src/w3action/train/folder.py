@@ -28,7 +28,7 @@ def claim(out: Path, config: RunConfig, *, data: Path, val: Path | None, resume:
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file; give another folder with --out")
-    wanted = _describe(config, data.resolve(), val.resolve() if val else None)
+    wanted = _describe(config, data, val)
     if any((out / kept).exists() for kept in WORTH_KEEPING):
         if not resume:
             raise ConfigError(f"{out} already holds a run; go on with --resume, or give another folder with --out")
@@ -41,7 +41,7 @@ def claim(out: Path, config: RunConfig, *, data: Path, val: Path | None, resume:
 
 
 def _describe(config: RunConfig, data: Path, val: Path | None) -> dict[str, Any]:
-    described = {"config": asdict(config), "data": str(data), "val": str(val) if val else None}
+    described = {"config": asdict(config), "data": str(data.resolve()), "val": str(val.resolve()) if val else None}
     return json.loads(json.dumps(described))  # tuples become lists, as they are when read back
 
 
