@@ -6,7 +6,16 @@ import torch
 from w3action.config import override
 from w3action.recipes import demo
 from w3action.study.runs import exists
-from w3action.study.tables import RATE_FACTORS, TABLES, VARIANTS, Variant, rate_factor_of, variants_of
+from w3action.study.tables import (
+    CURVES,
+    FRACTIONS,
+    RATE_FACTORS,
+    TABLES,
+    VARIANTS,
+    Variant,
+    rate_factor_of,
+    variants_of,
+)
 from w3action.train.run import build_model
 
 
@@ -64,6 +73,15 @@ def test_every_attention_gets_the_same_trials():
         trials.setdefault(family, []).append(float(factor))
     assert set(map(tuple, trials.values())) == {RATE_FACTORS}
     assert {VARIANTS[row.variant].family for row in TABLES["table6"].rows} == trials.keys()
+
+
+def test_a_learning_curve_has_every_share_of_every_network():
+    points = [row.curve for row in TABLES["curves"].rows]
+    assert sorted(points) == sorted((name, share) for name in CURVES for share in FRACTIONS)
+    for row in TABLES["curves"].rows:
+        name, share = row.curve
+        assert VARIANTS[row.variant].settings[: len(VARIANTS[name].settings)] == VARIANTS[name].settings
+        assert config_of(row.variant).data.train_fraction == share
 
 
 def test_a_variant_takes_the_rate_of_its_family():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from w3action.study.report import Report
+    from w3action.study.report import Line, Report
 
 OURS, PAPER, CLEAR, UNCLEAR = "#1f5fa8", "#c2410c", "#1c2430", "#9aa5b1"
 
@@ -41,6 +41,31 @@ def draw_table(path: Path, report: Report) -> None:
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
+    figure.savefig(path)
+
+
+def draw_curves(path: Path, report: Report) -> None:
+    """Draw learning curves as a PNG: top-1 over the share of the training clips, a line per network, a dot per seed."""
+    figure = Figure(figsize=(7.5, 4.6), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    curves: dict[str, list[tuple[float, Line]]] = {}
+    for line in report.lines:
+        if line.curve is not None:
+            name, share = line.curve
+            curves.setdefault(name, []).append((100 * share, line))
+    for color, (name, points) in zip((UNCLEAR, PAPER, OURS, CLEAR), curves.items(), strict=False):
+        axes.plot([share for share, _ in points], [line.top1.mean for _, line in points], color=color, label=name)
+        for share, line in points:
+            axes.plot([share] * len(line.top1.values), line.top1.values, "o", color=color, alpha=0.5, markersize=4)
+    shares = sorted({share for points in curves.values() for share, _ in points})
+    axes.set_xscale("log")
+    axes.set_xticks(shares, [f"{share:g} %" for share in shares])
+    axes.minorticks_off()
+    axes.set_xlabel("share of the training clips")
+    axes.set_ylabel("top-1, %")
+    axes.grid(color="#e3e7ec")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     figure.savefig(path)
 
 

@@ -17,7 +17,7 @@ import jinja2
 import numpy as np
 
 from w3action.models.checkpoint import write_atomically
-from w3action.study.plots import draw_table
+from w3action.study.plots import draw_curves, draw_table
 from w3action.study.runs import Result
 from w3action.study.statistics import Difference, Summary, paired_difference, summarize
 from w3action.study.tables import Row, Table
@@ -34,6 +34,7 @@ class Line:
 
     label: str
     variant: str
+    curve: tuple[str, float] | None
     paper_top1: float | None
     top1: Summary
     against: str | None  # the label of the row compared with
@@ -86,6 +87,7 @@ def _line(row: Row, runs: dict[int, Result], against: str | None, reference: dic
     return Line(
         label=row.label,
         variant=row.variant,
+        curve=row.curve,
         paper_top1=row.paper_top1,
         top1=summarize([result.top1 for result in runs.values()]),
         against=None if difference is None else against,
@@ -113,7 +115,8 @@ def write_report(report: Report, out: Path) -> Path:
     }
     write_atomically(stem.with_suffix(".json"), (json.dumps(content, indent=2) + "\n").encode())
     write_atomically(stem.with_suffix(".csv"), _as_csv(report.lines).encode())
-    draw_table(stem.with_suffix(".png"), report)
+    draw = draw_curves if any(line.curve for line in report.lines) else draw_table
+    draw(stem.with_suffix(".png"), report)
     environment = jinja2.Environment(loader=jinja2.PackageLoader("w3action", "templates"), autoescape=True)
     page = environment.get_template("study.html.j2").render(
         report=report,
