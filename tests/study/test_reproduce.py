@@ -163,6 +163,8 @@ def test_of_equal_rates_the_recipes_own_is_chosen():
     def found(top1):
         return Result("", 1000, top1, 90.0, 50.0, 99.0, 0.1, 9, 100.0, 200.0, 3.0, np.ones(4, bool))
 
-    results = {(f"tsm_rate{factor:g}", 1000): found(50.0) for factor in (0.5, 1.0, 2.0)}
-    results |= {(f"w3_rate{factor:g}", 1000): found(50.0 + factor) for factor in (0.5, 1.0, 2.0)}
+    factors, (one, other) = (0.5, 1.0, 2.0), module.SWEEP_SEEDS
+    results = {(f"tsm_rate{factor:g}", one): found(50.0) for factor in factors}
+    results |= {(f"w3_rate{factor:g}", one): found(50.0 + factor) for factor in factors}
+    results |= {(f"w3_rate{factor:g}", other): found(50.0) for factor in factors}
     assert module._best_rates(module.TABLES["sweep"], results) == {"tsm": 1.0, "w3": 2.0}
