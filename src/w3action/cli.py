@@ -333,6 +333,7 @@ def reproduce_verb(
     settings: Settings = [],  # noqa: B006 (tyro reads the default; nothing writes to it)
     seeds: int = 3,
     jobs: int | None = None,
+    tracks: Path | None = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a table of the paper on your data: the same trainer for every row, several seeds, the paper's column beside.
@@ -348,6 +349,7 @@ def reproduce_verb(
         settings: Changes to the recipe, such as epochs=20 mixed_precision=bf16.
         seeds: Seeds of each row.
         jobs: Runs at once; without it, one for each GPU or CPU core.
+        tracks: Where hands are (Parquet), for figure3; without it, tracks.parquet beside the test videos' list.
         as_json: Print JSON instead of text.
     """
     from w3action import config, recipes
@@ -355,7 +357,16 @@ def reproduce_verb(
 
     chosen = config.override(recipes.recipe(recipe), [setting for group in settings for setting in group])
     pages = reproduce(
-        table, chosen, data=data, val=val, test=test, out=out, network=network, num_seeds=seeds, num_parallel=jobs
+        table,
+        chosen,
+        data=data,
+        val=val,
+        test=test,
+        out=out,
+        network=network,
+        num_seeds=seeds,
+        num_parallel=jobs,
+        tracks=tracks,
     )
     if as_json:
         print(json.dumps([json.loads(page.with_suffix(".json").read_text()) for page in pages], indent=2))

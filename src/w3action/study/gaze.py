@@ -5,8 +5,8 @@ hand covers: their ratio is 1 for a mask that does not care where the hand is. F
 in which it does not are kept apart: the paper claims that W3 is quiet when nothing happens, so the mean of the
 mask is compared between them too.
 
-Where the hand is comes from `tracks.parquet` beside the videos' list, as the tabletop set has it: path (as in the
-list), frame, x0, y0, x1, y1 (pixels of the file's frames, NaN where the hand is out of view), acting.
+Where the hand is comes from a table beside the videos' list, as the tabletop set has it (`tracks.parquet`): path
+(relative to the table's folder), frame, x0, y0, x1, y1 (pixels of the file's frames, NaN where the hand is out of view), acting.
 """
 
 from collections import defaultdict
@@ -84,11 +84,12 @@ def read_tracks(path: Path, manifest: Manifest) -> dict[Path, Track]:
     acting = np.array(table["acting"].to_pylist(), bool)
     starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
     spans = zip(starts, [*starts[1:], len(names)], strict=True)
-    tracks = {path.parent / names[a]: Track(boxes[a:b], acting[a:b]) for a, b in spans}
-    lost = [video.path for video in manifest.videos if video.path not in tracks]
+    listed = {(path.parent / names[a]).resolve(): Track(boxes[a:b], acting[a:b]) for a, b in spans}
+    tracks = {video.path: listed.get(video.path.resolve()) for video in manifest.videos}
+    lost = [video for video, track in tracks.items() if track is None]
     if lost:
         raise TracksError(f"{path}: {len(lost)} of {len(manifest)} videos have no track, first {lost[0]}")
-    return tracks
+    return {video: track for video, track in tracks.items() if track is not None}
 
 
 @torch.no_grad()

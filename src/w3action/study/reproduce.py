@@ -56,6 +56,7 @@ def reproduce(
     network: str | None,
     num_seeds: int,
     num_parallel: int | None,
+    tracks: Path | None = None,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
 ) -> list[Path]:
     """Run a table, or all of them, and return the pages.
@@ -70,6 +71,7 @@ def reproduce(
         network: for its backbone; None takes the recipe's.
         num_seeds: seeds of each row, counted from 0.
         num_parallel: runs at once; None is one for each GPU or CPU core.
+        tracks: where hands are, for figure 3; None takes `tracks.parquet` beside the test videos' list.
         say: gets a line for each finished run.
 
     Raises:
@@ -87,6 +89,7 @@ def reproduce(
         network=network or recipe.model.name,
         num_seeds=num_seeds,
         num_parallel=check_parallel(num_parallel),
+        tracks=tracks,
         say=say,
     )
     # The sweep first: the others take their rates from it.
@@ -105,6 +108,7 @@ class _Study:
     network: str
     num_seeds: int
     num_parallel: int
+    tracks: Path | None
     say: Callable[[str], None]
 
     def table(self, table: Table) -> Path | None:
@@ -123,7 +127,7 @@ class _Study:
         self.run(FIGURE, variants)
         column = self.recipe.data.label_column
         manifest = read_manifest(self.videos.test, split=self.videos.test_split, label_column=column)
-        tracks = read_tracks(self.videos.test.parent / TRACKS_FILE, manifest)
+        tracks = read_tracks(self.tracks or self.videos.test.parent / TRACKS_FILE, manifest)
         cache = FrameCache(int(self.recipe.data.cache_gib * 2**30))  # the networks see the same frames
         gazes = {}
         for job in self.plan(FIGURE, variants):
