@@ -2,8 +2,8 @@
 
     python benchmarks/hand_motion_tracks.py HAND_MOTION_FOLDER tracks.parquet
 
-The recordings' tracks give a point in the hand's upper part and the hand's top, frame by frame. The box is five times as
-high as the point lies below the top and four times as wide: the fingers and, of most hand shapes, half the palm. The
+The recordings' tracks give a point in the hand's upper part and the hand's top, frame by frame. The box is five times
+as high as the point lies below the top and four times as wide: the fingers and, of most hand shapes, half the palm. The
 hand acts in a frame when the point moves by at least one pixel (of 200) to the next.
 """
 

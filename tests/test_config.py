@@ -128,7 +128,15 @@ def test_what_does_not_fit_is_named(setting, text):
 EVERY_SETTING_CHANGED = RunConfig(
     recipe="mine",
     model=ModelConfig(
-        "tsm_small", "w3", {"temporal": False, "initial_mask": 0.5}, "output", True, "every", 0.1, "w.pt"
+        "tsm_small",
+        "w3",
+        {"temporal": False, "initial_mask": 0.5},
+        "output",
+        True,
+        "every",
+        {"num_frames": 4},
+        0.1,
+        "w.pt",
     ),
     data=DataConfig(4, 64, 70, "dense", (1.0, 0.5), "off", 0.4, "verb", 0.5, 0, 1.5),
     optim=OptimConfig("adamw", 0.1, 8, False, "cosine", (0.5,), 0.1, False, 0.8, 0.01, 5.0, True),

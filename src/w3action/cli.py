@@ -218,7 +218,7 @@ def explain_verb(
 
 @app.command(name="list")
 def list_verb(*, as_json: AsJson = False) -> None:
-    """List the networks and the attentions, with what they cost at 8 frames and 174 classes."""
+    """List the networks and the attentions, with what they cost on their usual clips and 174 classes."""
     from w3action.models import ATTENTIONS
     from w3action.models.listing import describe_models
 
@@ -226,10 +226,12 @@ def list_verb(*, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([dataclasses.asdict(row) for row in described], indent=2))
         return
-    table = Table("model", "GFLOPs", "parameters", "input", "ImageNet weights")
+    table = Table("model", "GFLOPs", "parameters", "clip", "ImageNet weights")
     for row in described:
         weights = "yes" if row.imagenet else ""
-        table.add_row(row.name, f"{row.gflops:.2f}", f"{row.params / 1e6:.2f} M", f"{row.size} px", weights)
+        table.add_row(
+            row.name, f"{row.gflops:.2f}", f"{row.params / 1e6:.2f} M", f"{row.num_frames} x {row.size} px", weights
+        )
     attentions = Table("attention", "looks at")
     for name, attention in ATTENTIONS.items():
         attentions.add_row(name, attention.summary)
@@ -256,7 +258,7 @@ def flops_verb(
     /,
     *,
     attention: str | None = None,
-    frames: int = 8,
+    frames: int | None = None,
     size: int | None = None,
     num_classes: int = 174,
     as_json: AsJson = False,
@@ -266,7 +268,7 @@ def flops_verb(
     Args:
         model: A model of `w3 list`.
         attention: An attention of `w3 list`.
-        frames: Frames in the clip.
+        frames: Frames in the clip; without it, the model's own.
         size: Side of the frames in pixels; without it, the model's own.
         num_classes: Classes of the classifier.
         as_json: Print JSON instead of text.
@@ -278,7 +280,7 @@ def flops_verb(
         print(json.dumps(dataclasses.asdict(row), indent=2))
     else:
         with_attention = f" + {attention}" if attention else ""
-        print(f"{model}{with_attention}, {frames} frames of {row.size} px, {num_classes} classes")
+        print(f"{model}{with_attention}, {row.num_frames} frames of {row.size} px, {num_classes} classes")
         print(f"{row.gflops:.2f} GFLOPs (multiply-adds)\n{row.params / 1e6:.2f} M parameters")
 
 

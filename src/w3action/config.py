@@ -33,6 +33,7 @@ class ModelConfig:
     place: Literal["residual", "output"] | None = None
     refine: bool | None = None  # attention-guided feature refinement; None: where the attention asks for it
     refine_from: Literal["last", "every"] = "last"
+    head_options: dict[str, Any] = field(default_factory=dict)
     dropout: Share = 0.5
     pretrained: str | None = None  # "imagenet", a file, or None for random weights
 
@@ -117,7 +118,7 @@ def override(config: RunConfig, settings: Sequence[str]) -> RunConfig:
         parts = key.strip().removeprefix("recipe.").split(".")
         place = content
         for depth, part in enumerate(parts):
-            free = depth > 0 and parts[depth - 1] == "attention_options"  # the layer itself knows its options
+            free = depth > 0 and parts[depth - 1].endswith("_options")  # the layer itself knows its options
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {setting}: {'.'.join(parts[:depth])} is one value, without settings below it")
             if part not in place and not (free and depth == len(parts) - 1):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from w3action.infer.explain_masks import choose_masks, mean_of_stages, rank_channels, resample, stride_of
+from w3action.infer.explain_masks import choose_masks, mean_of_stages, rank_channels, resample, stretch, stride_of
 from w3action.layers import Masks
 
 
@@ -60,7 +60,7 @@ def test_the_mean_of_stages_weighs_them_equally_at_the_finest_size():
 
 
 def test_the_default_is_the_mean_of_where_and_the_last_of_what():
-    chosen = choose_masks(masks_of(sizes=(16, 8, 4, 4)), size=64, stage=None, name="a run")
+    chosen = choose_masks(masks_of(sizes=(16, 8, 4, 4)), size=64, num_frames=2, stage=None, name="a run")
     assert chosen.spatial.shape == (2, 16, 16)
     torch.testing.assert_close(chosen.spatial, torch.full((2, 16, 16), 2.5))
     assert chosen.channel.unique().tolist() == [4.0]
@@ -70,11 +70,11 @@ def test_the_default_is_the_mean_of_where_and_the_last_of_what():
 
 def test_of_a_stage_the_last_attention_counts():
     stage = [Masks(spatial=torch.zeros(1, 2, 4, 4)), Masks(spatial=torch.ones(1, 2, 4, 4))]
-    assert choose_masks([stage], size=64, stage=None, name="a run").spatial.unique().tolist() == [1.0]
+    assert choose_masks([stage], size=64, num_frames=2, stage=None, name="a run").spatial.unique().tolist() == [1.0]
 
 
 def test_one_stage_can_be_chosen():
-    chosen = choose_masks(masks_of(sizes=(16, 8, 4, 4)), size=64, stage=2, name="a run")
+    chosen = choose_masks(masks_of(sizes=(16, 8, 4, 4)), size=64, num_frames=2, stage=2, name="a run")
     assert chosen.spatial.shape == (2, 8, 8)
     assert chosen.spatial.unique().tolist() == chosen.channel.unique().tolist() == [2.0]
     assert chosen.spatial_source == chosen.channel_source == "stage 2"
@@ -85,19 +85,33 @@ def test_a_stage_without_attention_is_named_with_those_that_have_some(stage):
     masks = masks_of(sizes=(16, 8, 4, 4))
     masks[0] = []
     with pytest.raises(ValueError, match=rf"stage is {stage} but a run has attention at stages 2, 3, 4: give one"):
-        choose_masks(masks, size=64, stage=stage, name="a run")
+        choose_masks(masks, size=64, num_frames=2, stage=stage, name="a run")
 
 
 def test_a_network_without_attention_is_told_what_has_some():
     with pytest.raises(ValueError, match="a run has no attention to show; choose a run with attention w3, cbam, se or"):
-        choose_masks([[], [], [], []], size=64, stage=None, name="a run")
+        choose_masks([[], [], [], []], size=64, num_frames=2, stage=None, name="a run")
 
 
 def test_missing_facets_stay_missing():
-    only_what = choose_masks([[Masks(channel=torch.rand(1, 3, 2))]], size=64, stage=None, name="a run")
+    only_what = choose_masks([[Masks(channel=torch.rand(1, 3, 2))]], size=64, num_frames=2, stage=None, name="a run")
     assert only_what.spatial is None
-    only_where = choose_masks([[Masks(spatial=torch.rand(1, 2, 4, 4))]], size=64, stage=None, name="a run")
+    only_where = choose_masks(
+        [[Masks(spatial=torch.rand(1, 2, 4, 4))]], size=64, num_frames=2, stage=None, name="a run"
+    )
     assert only_where.channel is None
+
+
+def test_masks_of_fewer_frames_are_stretched_to_the_clips():
+    """A network that halves the frames: its mask t stands between the frames 2 t and 2 t + 1."""
+    values = torch.tensor([0.0, 1.0, 2.0])
+    expected = torch.tensor([0.0, 0.25, 0.75, 1.25, 1.75, 2.0])
+    torch.testing.assert_close(stretch(values[:, None, None].expand(3, 2, 2), 6)[:, 0, 1], expected)
+    masks = [Masks(channel=values.expand(1, 5, 3), spatial=values[None, :, None, None].expand(1, 3, 4, 4))]
+    chosen = choose_masks([masks], size=64, num_frames=6, stage=None, name="a run")
+    torch.testing.assert_close(chosen.channel[2], expected)
+    torch.testing.assert_close(chosen.spatial[:, 1, 2], expected)
+    assert stretch(values, 3) is values
 
 
 def test_channels_are_ranked_by_their_mean_over_time():

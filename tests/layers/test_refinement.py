@@ -69,3 +69,11 @@ def test_every_channel_starts_alive_and_the_features_all_but_unchanged(seed):
     assert all((mask.grad > 0).all() for mask in masks)  # the short way from the loss to every attention
     assert (y - x).abs().max() <= 4 * 0.01 + 1e-6
     assert (y - x).min() >= -1e-6
+
+
+def test_masks_of_more_frames_are_averaged_over_time(randomise):
+    layer = randomise(AttentionGuidedRefinement(2, 5), seed=0)
+    x = torch.randn(1, 5, 2, 3, 2, dtype=torch.float64)
+    early, late = torch.rand(1, 4, 6, 4, dtype=torch.float64), torch.rand(1, 2, 3, 2, dtype=torch.float64)
+    halved = early.unflatten(1, (2, 2)).mean(dim=2)
+    torch.testing.assert_close(layer(x, [early, late]), layer(x, [halved, late]))

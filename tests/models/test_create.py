@@ -268,3 +268,8 @@ def test_wrong_arguments_are_refused(arguments, text, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is for users
     with pytest.raises(ValueError, match=text):
         create_model(**{"name": "tsm_small", "num_classes": 3, **arguments})
+
+
+def test_options_that_a_head_does_not_take_are_named():
+    with pytest.raises(ValueError, match=r"the head of tsm_small does not take the options .*depth"):
+        create_model("tsm_small", num_classes=3, head_options={"depth": 3})

@@ -20,7 +20,7 @@ from torch import Tensor
 from w3action.data import Clip, TestTransform, decode, denormalize, test_segments
 from w3action.infer.explain_film import write_film
 from w3action.infer.explain_heat import range_of
-from w3action.infer.explain_masks import ChosenMasks, RankedChannels, choose_masks, rank_channels
+from w3action.infer.explain_masks import ChosenMasks, RankedChannels, choose_masks, rank_channels, stretch
 from w3action.infer.explain_page import Section, write_page
 from w3action.infer.explain_pictures import draw_strip, draw_what, draw_when
 from w3action.models import Checkpoint, ClipFormat
@@ -39,7 +39,8 @@ class Explanation:
     Attributes:
         prediction: every class and its probability, most probable first.
         times_seconds: of the frames that the network saw.
-        frame_probabilities: of each class, in the checkpoint's order, by each frame alone.
+        frame_probabilities: of each class, in the checkpoint's order, by each frame alone; None if the head scores
+            frames together.
         spatial_mask: the M^s that is shown, or None if the network has none.
         channel_mask: the M^c that is shown, or None if the network has none.
         mask_energy: mean of `spatial_mask` over each frame.
@@ -50,7 +51,7 @@ class Explanation:
 
     prediction: tuple[tuple[str, float], ...]
     times_seconds: Float[Tensor, " t"]
-    frame_probabilities: Float[Tensor, "t k"]
+    frame_probabilities: Float[Tensor, "t k"] | None
     spatial_mask: Float[Tensor, "t h w"] | None
     channel_mask: Float[Tensor, "c t"] | None
     mask_energy: Float[Tensor, " t"] | None
@@ -91,16 +92,15 @@ def explain(
         raise ValueError(f"{out} is a file; give a folder for the pictures")
     wanted = checkpoint.clip_format
     clip = decode(video, lambda n: test_segments(n, num_segments=wanted.num_frames), short_side=wanted.resize)
-    frame_logits, masks = _look(checkpoint, clip, stage=stage)
+    probabilities, by_frame, masks = _look(checkpoint, clip, stage=stage)
     where, what = masks.spatial, masks.channel
     ranked = None if what is None else rank_channels(what, num_channels=num_channels)
-    probabilities = frame_logits.mean(dim=0).softmax(dim=-1)  # the head's consensus
     order = probabilities.argsort(descending=True, stable=True).tolist()
     absent = {"overlay.mp4": where is None, "what.png": what is None}
     explanation = Explanation(
         prediction=tuple((checkpoint.classes[k], float(probabilities[k])) for k in order),
         times_seconds=clip.pts_seconds,
-        frame_probabilities=frame_logits.softmax(dim=-1),
+        frame_probabilities=by_frame,
         spatial_mask=where,
         channel_mask=what,
         mask_energy=None if where is None else where.mean(dim=(1, 2)),
@@ -112,20 +112,28 @@ def explain(
     out.mkdir(parents=True, exist_ok=True)
     for name in FILES:  # none of another network's stays behind
         (out / name).unlink(missing_ok=True)
-    leaders = [(checkpoint.classes[k], explanation.frame_probabilities[:, k]) for k in order[:2]]
+    leaders = [] if by_frame is None else [(checkpoint.classes[k], by_frame[:, k]) for k in order[:2]]
     _write(explanation, pictures, leaders, masks, checkpoint=checkpoint, video=video)
     return explanation
 
 
 @torch.no_grad()
-def _look(checkpoint: Checkpoint, clip: Clip, *, stage: int | None) -> tuple[Float[Tensor, "t k"], ChosenMasks]:
-    """Run the network: logits of every frame, and the masks to show."""
+def _look(
+    checkpoint: Checkpoint, clip: Clip, *, stage: int | None
+) -> tuple[Float[Tensor, " k"], Float[Tensor, "t k"] | None, ChosenMasks]:
+    """Run the network: probabilities by the video and, where the head can, by each frame, and the masks to show."""
     model, wanted = checkpoint.model, checkpoint.clip_format
     views, _ = TestTransform(size=wanted.size, resize=wanted.resize, crops="center")(clip)
     weight = next(model.parameters())
     features = model.forward_features(views.to(weight))
-    masks = choose_masks(features.masks, size=wanted.size, stage=stage, name=str(checkpoint.path))
-    return model.head.frame_logits(features.maps)[0].float().cpu(), masks
+    masks = choose_masks(
+        features.masks, size=wanted.size, num_frames=clip.num_frames, stage=stage, name=str(checkpoint.path)
+    )
+    by_video = model.forward_head(features.maps)[0].float().softmax(dim=-1).cpu()
+    by_frame = model.head.frame_logits(features.maps)
+    if by_frame is not None:
+        by_frame = stretch(by_frame[0].float().softmax(dim=-1).cpu(), clip.num_frames)
+    return by_video, by_frame, masks
 
 
 def _take_pictures(video: Path, wanted: ClipFormat) -> _Pictures:

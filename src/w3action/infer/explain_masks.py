@@ -40,12 +40,13 @@ class RankedChannels(NamedTuple):
     openness: Float[Tensor, " c"]  # of every channel; 0 is the mean channel
 
 
-def choose_masks(masks: list[list[Masks]], *, size: int, stage: int | None, name: str) -> ChosenMasks:
+def choose_masks(masks: list[list[Masks]], *, size: int, num_frames: int, stage: int | None, name: str) -> ChosenMasks:
     """Choose what to show of the masks of a batch of one clip.
 
     Args:
         masks: by stage, then by attention, as `Features.masks`.
         size: side of the clip, in pixels.
+        num_frames: of the clip; masks of a network that pools over time are stretched to them.
         stage: 1 to the number of stages, for that stage's last masks; None for the defaults above.
         name: of the checkpoint, for messages.
 
@@ -53,10 +54,14 @@ def choose_masks(masks: list[list[Masks]], *, size: int, stage: int | None, name
         ValueError: there are no masks, or none at `stage`.
     """
     spatial = {
-        i: found[-1] for i, s in enumerate(masks, 1) if (found := [m.spatial[0] for m in s if m.spatial is not None])
+        i: stretch(found[-1].float().cpu(), num_frames)
+        for i, s in enumerate(masks, 1)
+        if (found := [m.spatial[0] for m in s if m.spatial is not None])
     }
     channel = {
-        i: found[-1] for i, s in enumerate(masks, 1) if (found := [m.channel[0] for m in s if m.channel is not None])
+        i: stretch(found[-1].float().cpu().T, num_frames).T
+        for i, s in enumerate(masks, 1)
+        if (found := [m.channel[0] for m in s if m.channel is not None])
     }
     stages = sorted(spatial | channel)
     if not stages:
@@ -72,8 +77,8 @@ def choose_masks(masks: list[list[Masks]], *, size: int, stage: int | None, name
         channel = {i: mask for i, mask in channel.items() if i == stage}
     last_channel = max(channel, default=0)
     return ChosenMasks(
-        spatial=mean_of_stages([spatial[i].float().cpu() for i in sorted(spatial)], size=size) if spatial else None,
-        channel=channel[last_channel].float().cpu() if channel else None,
+        spatial=mean_of_stages([spatial[i] for i in sorted(spatial)], size=size) if spatial else None,
+        channel=channel[last_channel] if channel else None,
         spatial_source=_in_words(sorted(spatial)),
         channel_source=f"stage {last_channel}" if channel else "",
     )
@@ -94,6 +99,14 @@ def resample(
         _hats(at / stride_of(n, size=size), n) for at, n in zip((rows, columns), mask.shape[-2:], strict=True)
     )
     return down @ mask @ across.T
+
+
+def stretch(values: Float[Tensor, "t *rest"], num_frames: int) -> Float[Tensor, "frames *rest"]:
+    """Interpolate in time to the frames of the clip, where a network has pooled them to fewer."""
+    if len(values) == num_frames:
+        return values
+    at = (torch.arange(num_frames) + 0.5) * len(values) / num_frames - 0.5
+    return (_hats(at, len(values)) @ values.flatten(1)).view(num_frames, *values.shape[1:])
 
 
 def stride_of(num_cells: int, *, size: int) -> int:

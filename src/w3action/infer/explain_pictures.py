@@ -145,14 +145,15 @@ def draw_when(
         what: mean of M^c over the channels at each frame, or None.
         where_name: title of its panel.
         what_name: title of its panel.
-        classes: names and frame-wise probabilities of the predicted class and of the runner-up, if there is one.
+        classes: names and frame-wise probabilities of the predicted class and of the runner-up, if there is one; none
+            where a head scores frames together.
         video: name of the video, for the second line.
     """
     curves = [(where, where_name, WHERE), (what, what_name, WHAT)]
     curves = [(values, name, color) for values, name, color in curves if values is not None]
     left, height, step = 0.85, 1.15, 1.75
     top = 1.15
-    page = _Page(9.5, top + step * len(curves) + 0.2 * len(classes) + 1.55 + 0.6)
+    page = _Page(9.5, top + step * len(curves) + (0.2 * len(classes) + 1.55 if classes else 0) + 0.6)
     page.heading(0.25, "When the network opens its masks, and when it decides", video)
     panels = []
     for i, (values, name, color) in enumerate(curves):
@@ -161,7 +162,23 @@ def draw_when(
         axes.plot(seconds, values, color=color, marker="o", markersize=4, linewidth=1.8)
         _frame_curve(axes, float(values.min()), float(values.max()))
         panels.append(axes)
-    below = top + step * len(curves)
+    if classes:
+        panels.append(_draw_classes(page, left, top + step * len(curves), seconds, classes))
+    panels[-1].set_xlabel("time in the video (s)", fontsize=9.5, color=MUTED)
+    start, end = span_seconds
+    margin = max(0.02 * (end - start), 0.01)
+    for axes in panels:
+        axes.set_xlim(start - margin, end + margin)
+        axes.grid(axis="x", color=RULE, linewidth=0.5)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels[:-1]:
+        axes.tick_params(labelbottom=False)
+    page.save(path)
+
+
+def _draw_classes(
+    page: _Page, left: float, below: float, seconds: Tensor, classes: list[tuple[str, Float[Tensor, " t"]]]
+) -> Axes:
     page.text(left, below - 0.26, "Probability, each frame by itself", size=10)
     for i, (name, _) in enumerate(classes):
         line = f"{'●' if i == 0 else '○'}  {elide(name, 90)}"
@@ -172,17 +189,7 @@ def draw_when(
         axes.plot(seconds, values, color=(INK, SECOND)[i], marker="o", markersize=4, mfc=face, linewidth=1.8)
     axes.set_ylim(-0.04, 1.04)
     axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
-    axes.set_xlabel("time in the video (s)", fontsize=9.5, color=MUTED)
-    panels.append(axes)
-    start, end = span_seconds
-    margin = max(0.02 * (end - start), 0.01)
-    for axes in panels:
-        axes.set_xlim(start - margin, end + margin)
-        axes.grid(axis="x", color=RULE, linewidth=0.5)
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in panels[:-1]:
-        axes.tick_params(labelbottom=False)
-    page.save(path)
+    return axes
 
 
 def draw_what(

@@ -1,9 +1,10 @@
 """Attention-guided feature refinement (AFR): the stages' spatial masks, added to the last features.
 
-    M^ms = [AAP(M^s of stage 1), ..., AAP(M^s of stage N)]        (B, T, N, H_l, W_l), equation 7
-    y    = x + ReLU(1x1 convolution of M^ms to C_l channels)      (B, C_l, T, H_l, W_l), equation 8
+    M^ms = [AAP(M^s of stage 1), ..., AAP(M^s of stage N)]        (B, T_l, N, H_l, W_l), equation 7
+    y    = x + ReLU(1x1 convolution of M^ms to C_l channels)      (B, C_l, T_l, H_l, W_l), equation 8
 
-The masks meet the loss by a short way, so that every attention module is supervised directly.
+The masks meet the loss by a short way, so that every attention module is supervised directly. In a network that pools
+over time (I3D) an early mask has more frames than the last features: it is averaged over them too.
 
 Source: "Knowing What, Where and When to Look" (2020), section 3.4 and Figure 2.
 """
@@ -34,11 +35,17 @@ class AttentionGuidedRefinement(nn.Module):
         nn.init.zeros_(self.conv.bias)
 
     def forward(
-        self, x: Float[Tensor, "b c t h w"], masks: Sequence[Float[Tensor, "b t _ _"]]
+        self, x: Float[Tensor, "b c t h w"], masks: Sequence[Float[Tensor, "b _ _ _"]]
     ) -> Float[Tensor, "b c t h w"]:
         """Refine features x with one spatial mask per stage, each of its own size."""
         assert len(masks) == self.conv.in_channels, (len(masks), self.conv.in_channels)
         b, c, t, h, w = x.shape
-        stacked = torch.stack([nn.functional.adaptive_avg_pool2d(m, (h, w)) for m in masks], dim=2)
+        stacked = torch.stack([_pool(mask, (t, h, w)) for mask in masks], dim=2)  # (B, T, N, H, W)
         refining = self.conv(stacked.flatten(0, 1)).relu().view(b, t, c, h, w)
         return x + refining.transpose(1, 2)
+
+
+def _pool(mask: Float[Tensor, "b _ _ _"], size: tuple[int, int, int]) -> Float[Tensor, "b t h w"]:
+    if mask.shape[1] == size[0]:
+        return nn.functional.adaptive_avg_pool2d(mask, size[1:])
+    return nn.functional.adaptive_avg_pool3d(mask[:, None], size)[:, 0]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from w3action.layers import AttentionGuidedRefinement, Masks
 from w3action.models.backbone import Backbone
-from w3action.models.heads import AverageHead
+from w3action.models.heads import Head
 
 RefineFrom = Literal["last", "every"]
 
@@ -27,7 +27,7 @@ class ActionModel(nn.Module):
 
     Args:
         backbone: maps clips to `(maps, masks by stage)`; has `num_features`.
-        head: maps maps to logits; has `frame_logits`.
+        head: maps maps to logits.
         refine: attention-guided feature refinement, or None.
         refine_from: whether AFR reads the last spatial mask of each stage or every one.
         arguments: the arguments of `create_model` that build this network again.
@@ -36,7 +36,7 @@ class ActionModel(nn.Module):
     def __init__(
         self,
         backbone: Backbone,
-        head: AverageHead,
+        head: Head,
         *,
         refine: AttentionGuidedRefinement | None = None,
         refine_from: RefineFrom = "last",

@@ -18,7 +18,7 @@ from w3action.layers import AttentionGuidedRefinement
 from w3action.models.action_model import ActionModel, RefineFrom
 from w3action.models.attention import ATTENTIONS
 from w3action.models.backbone import Backbone
-from w3action.models.heads import AverageHead
+from w3action.models.heads import HEADS
 from w3action.models.mobilenet_v2 import mobilenet_v2
 from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101, small
 from w3action.models.slots import Fillers, Place
@@ -28,12 +28,14 @@ from w3action.models.weights import load_backbone
 
 @dataclass(frozen=True)
 class Network:
-    """A backbone and its temporal operation."""
+    """A backbone, its temporal operation and its head."""
 
     backbone: Callable[[Fillers], Backbone]
     temporal: str
     imagenet: WeightsEnum | None
     input_size: int = 224  # pixels
+    num_frames: int = 8  # of the clips it is usually given
+    head: str = "average"
 
 
 NETWORKS = {
@@ -66,6 +68,7 @@ def create_model(
     place: Place | None = None,
     refine: bool | None = None,
     refine_from: RefineFrom = "last",
+    head_options: dict[str, Any] | None = None,
     dropout: float = 0.5,
     pretrained: str | Path | None = None,
 ) -> ActionModel:
@@ -79,11 +82,12 @@ def create_model(
         place: where the attention stands, "residual" or "output"; None takes the attention's own place.
         refine: attention-guided feature refinement (section 3.4); None means where the attention asks for it.
         refine_from: AFR from the "last" mask of each stage (the paper) or from "every" one.
+        head_options: keyword arguments of the network's head, e.g. `{"num_frames": 16}` for a relation head.
         dropout: before the classifier.
         pretrained: "imagenet" (torchvision's weights, downloaded), or a local file of backbone weights.
 
     Raises:
-        ValueError: an unknown name, options the attention does not take, or refinement without spatial masks.
+        ValueError: an unknown name, options that an attention or a head does not take, refinement without spatial masks.
         WeightsError: weights that do not fit; it lists missing, unexpected and mis-shaped keys.
     """
     network = _look_up(NETWORKS, name, "model")
@@ -125,16 +129,22 @@ def create_model(
         "place": place,
         "refine": refinement is not None,
         "refine_from": refine_from,
+        "head_options": dict(head_options or {}),
         "dropout": dropout,
     }
-    model = ActionModel(
-        backbone,
-        AverageHead(
+    try:
+        head = HEADS[network.head](
             backbone.num_features,
             num_classes,
             dropout=dropout,
             initial_std=None if network.imagenet is None else 0.001,
-        ),
+            **(head_options or {}),
+        )
+    except TypeError as error:
+        raise ValueError(f"the head of {name} does not take the options {head_options}: {error}") from error
+    model = ActionModel(
+        backbone,
+        head,
         refine=refinement,
         refine_from=refine_from,
         arguments=arguments,

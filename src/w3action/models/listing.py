@@ -26,7 +26,7 @@ def describe_model(
     name: str,
     *,
     attention: str | None = None,
-    num_frames: int = 8,
+    num_frames: int | None = None,
     size: int | None = None,
     num_classes: int = 174,
 ) -> Described:
@@ -35,12 +35,12 @@ def describe_model(
     Raises:
         ValueError: an unknown name, or a clip without frames or pixels.
     """
-    if num_frames < 1 or (size is not None and size < 1):
+    if (num_frames is not None and num_frames < 1) or (size is not None and size < 1):
         raise ValueError(f"a clip of {num_frames} frames of {size} pixels is empty; give at least 1 of each")
     with torch.device("meta"):
         model = create_model(name, num_classes=num_classes, attention=attention)
     network = NETWORKS[name]
-    size = size or network.input_size
+    num_frames, size = num_frames or network.num_frames, size or network.input_size
     cost = count_cost(model, num_frames=num_frames, size=size)
     return Described(
         name, attention, num_frames, size, num_classes, cost.gflops, cost.params, network.imagenet is not None
@@ -48,5 +48,5 @@ def describe_model(
 
 
 def describe_models() -> list[Described]:
-    """Count every network, without attention, at 8 frames."""
+    """Count every network, without attention, on the clips it is usually given."""
     return [describe_model(name) for name in NETWORKS]

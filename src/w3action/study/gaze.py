@@ -6,7 +6,8 @@ in which it does not are kept apart: the paper claims that W3 is quiet when noth
 mask is compared between them too.
 
 Where the hand is comes from a table beside the videos' list, as the tabletop set has it (`tracks.parquet`): path
-(relative to the table's folder), frame, x0, y0, x1, y1 (pixels of the file's frames, NaN where the hand is out of view), acting.
+(relative to the table's folder), frame, x0, y0, x1, y1 (pixels of the file's frames, NaN where the hand is out of
+view), acting.
 """
 
 from collections import defaultdict

@@ -151,7 +151,7 @@ def build_task(config: RunConfig, model: ActionModel) -> PlainTask:
     assert config.mfr_teacher is not None
     weights = {"last": WEIGHTS_FILE, "best": BEST_WEIGHTS_FILE}[config.mfr_teacher_weights]
     teacher = load_checkpoint(config.mfr_teacher, weights=weights).model
-    for part in ("name", "attention", "attention_options", "place", "refine", "refine_from"):
+    for part in ("name", "attention", "attention_options", "place", "refine", "refine_from", "head_options"):
         theirs, ours = teacher.arguments[part], model.arguments[part]
         if theirs != ours:
             raise ValueError(

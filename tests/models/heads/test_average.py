@@ -2,7 +2,7 @@
 
 import torch
 
-from w3action.models.heads import AverageHead
+from w3action.models.heads import HEADS, AverageHead, Head
 
 
 def test_the_video_s_logits_are_the_mean_of_its_frames():
@@ -31,3 +31,8 @@ def test_the_classifier_starts_as_the_public_tsm_s():
     head = AverageHead(2048, 174)
     assert abs(head.fc.weight.std() - 0.001) < 1e-5
     assert not head.fc.bias.any()
+
+
+def test_every_head_is_listed_by_a_name():
+    assert HEADS["average"] is AverageHead
+    assert Head().frame_logits(torch.zeros(1, 2, 3, 4, 5)) is None

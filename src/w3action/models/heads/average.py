@@ -1,10 +1,12 @@
-"""Heads: features of the last stage -> class scores of every frame, and of the video."""
+"""Average over space, classify each frame, average the frames' logits."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from w3action.models.heads.head import Head
 
-class AverageHead(nn.Module):
+
+class AverageHead(Head):
     """Average over space, classify each frame, average the frames' logits: TSN's and TSM's consensus.
 
     Args:

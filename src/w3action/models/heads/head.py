@@ -1,0 +1,16 @@
+"""What a head is: feature maps -> class scores of the video, and of its frames where it scores them one by one."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Head(nn.Module):
+    """Base of the heads; a subclass defines `forward`."""
+
+    def forward(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
+        """Score the video."""
+        raise NotImplementedError
+
+    def frame_logits(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t k"] | None:
+        """Score every frame; None where the head cannot: it scores frames together."""
+        return None
