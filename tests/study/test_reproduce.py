@@ -120,9 +120,10 @@ def test_the_sweeps_choice_is_used_by_the_tables(tmp_path):
 
 
 def test_fewer_clips_get_more_epochs(tmp_path):
-    recipe = dataclasses.replace(TINY, epochs=6, eval_every=2)
+    half = dataclasses.replace(TINY.data, train_fraction=0.5)
+    recipe = dataclasses.replace(TINY, epochs=6, eval_every=2, data=half)
     (job,) = plan(["w3_25pct"], seeds=[0], recipe=recipe, network="tsm_small", rates={}, out=tmp_path)
-    assert (job.config.epochs, job.config.eval_every, job.config.data.train_fraction) == (12, 4, 0.25)
+    assert (job.config.epochs, job.config.eval_every, job.config.data.train_fraction) == (12, 4, 0.125)
 
 
 def test_a_student_learns_from_the_teacher_of_its_seed(tmp_path):

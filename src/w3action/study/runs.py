@@ -154,6 +154,7 @@ def plan(
             teacher = None if variant.teacher is None else _folder(out, variant.teacher, seed)
             config = dataclasses.replace(
                 config,
+                data=dataclasses.replace(config.data, train_fraction=config.data.train_fraction * variant.fraction),
                 optim=dataclasses.replace(config.optim, lr=config.optim.lr * rate_factor_of(variant, rates)),
                 epochs=round(config.epochs * variant.epochs_factor),
                 eval_every=round(config.eval_every * variant.epochs_factor),
