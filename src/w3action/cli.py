@@ -341,7 +341,8 @@ def reproduce_verb(
     """Run a table of the paper on your data: the same trainer for every row, several seeds, the paper's column beside.
 
     Args:
-        table: sanity, sweep, table5, table6, table7, table8, readings, curves, figure3, or all of them.
+        table: sanity, sweep, table5, table6, table7, table8, readings, curves, lengths, figure3, or
+            all of them.
         data: Training videos: a folder or a manifest; its splits train, val and test are used.
         val: Validation videos, where the manifest has no such split.
         test: Test videos; without them, the test split, else the validation videos.

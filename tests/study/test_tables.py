@@ -77,11 +77,11 @@ def test_every_attention_gets_the_same_trials():
 
 def test_a_learning_curve_has_every_share_of_every_network():
     points = [row.curve for row in TABLES["curves"].rows]
-    assert sorted(points) == sorted((name, share) for name in CURVES for share in FRACTIONS)
+    assert sorted(points) == sorted((name, 100 * share) for name in CURVES for share in FRACTIONS)
     for row in TABLES["curves"].rows:
-        name, share = row.curve
+        name, percent = row.curve
         assert VARIANTS[row.variant].settings == VARIANTS[name].settings
-        assert VARIANTS[row.variant].fraction == share
+        assert 100 * VARIANTS[row.variant].fraction == percent
 
 
 def test_a_variant_takes_the_rate_of_its_family():

@@ -45,23 +45,23 @@ def draw_table(path: Path, report: Report) -> None:
 
 
 def draw_curves(path: Path, report: Report) -> None:
-    """Draw learning curves as a PNG: top-1 over the share of the training clips, a line per network, a dot per seed."""
+    """Draw curves as a PNG: top-1 over the table's axis, a line per network, a dot per seed."""
     figure = Figure(figsize=(7.5, 4.6), layout="constrained", dpi=110)
     axes = figure.subplots()
     curves: dict[str, list[tuple[float, Line]]] = {}
     for line in report.lines:
         if line.curve is not None:
-            name, share = line.curve
-            curves.setdefault(name, []).append((100 * share, line))
+            name, at = line.curve
+            curves.setdefault(name, []).append((at, line))
     for color, (name, points) in zip((UNCLEAR, PAPER, OURS, CLEAR), curves.items(), strict=False):
-        axes.plot([share for share, _ in points], [line.top1.mean for _, line in points], color=color, label=name)
-        for share, line in points:
-            axes.plot([share] * len(line.top1.values), line.top1.values, "o", color=color, alpha=0.5, markersize=4)
-    shares = sorted({share for points in curves.values() for share, _ in points})
+        axes.plot([at for at, _ in points], [line.top1.mean for _, line in points], color=color, label=name)
+        for at, line in points:
+            axes.plot([at] * len(line.top1.values), line.top1.values, "o", color=color, alpha=0.5, markersize=4)
+    places = sorted({at for points in curves.values() for at, _ in points})
     axes.set_xscale("log")
-    axes.set_xticks(shares, [f"{share:g} %" for share in shares])
+    axes.set_xticks(places, [f"{at:g}" for at in places])
     axes.minorticks_off()
-    axes.set_xlabel("share of the training clips")
+    axes.set_xlabel(report.table.axis)
     axes.set_ylabel("top-1, %")
     axes.grid(color="#e3e7ec")
     axes.spines[["top", "right"]].set_visible(False)

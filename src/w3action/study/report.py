@@ -115,7 +115,7 @@ def write_report(report: Report, out: Path) -> Path:
     }
     write_atomically(stem.with_suffix(".json"), (json.dumps(content, indent=2) + "\n").encode())
     write_atomically(stem.with_suffix(".csv"), _as_csv(report.lines).encode())
-    draw = draw_curves if any(line.curve for line in report.lines) else draw_table
+    draw = draw_curves if report.table.axis else draw_table
     draw(stem.with_suffix(".png"), report)
     environment = jinja2.Environment(loader=jinja2.PackageLoader("w3action", "templates"), autoescape=True)
     page = environment.get_template("study.html.j2").render(

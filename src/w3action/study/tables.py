@@ -37,7 +37,7 @@ class Row:
     paper_top1: float | None = None  # percent
     paper_gflops: float | None = None
     against: str | None = None  # the variant that the row is compared with, pair by pair; None: the table's first
-    curve: tuple[str, float] | None = None  # a point of a learning curve: whose, at which share of the training clips
+    curve: tuple[str, float] | None = None  # a point of a curve: whose, and where on the table's axis
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Table:
     title: str
     paper: str  # the setting of the paper's figures; empty where the paper has no such table
     rows: tuple[Row, ...]
+    axis: str = ""  # of the curves that the rows make, where they do
 
 
 def _network(attention: str | None = None, *settings: str, temporal: str = "tsm") -> tuple[str, ...]:
@@ -82,6 +83,7 @@ def _mfr_readings() -> dict[str, tuple[str, ...]]:
 
 ATTENTION_FAMILIES = ("tsm", "se", "cbam", "non_local", "w3")
 FRACTIONS = (0.05, 0.1, 0.25, 1.0)
+LENGTHS = (1, 2, 4)
 CURVES = ("tsm", "cbam", "w3")
 RATE_FACTORS = (0.5, 1.0, 2.0)
 
@@ -129,6 +131,12 @@ VARIANTS |= {
     for name in CURVES
     for fraction in FRACTIONS
     if fraction < 1
+}
+VARIANTS |= {
+    f"{name}_{length}x": Variant(VARIANTS[name].settings, VARIANTS[name].family, epochs_factor=length)
+    for name in CURVES
+    for length in LENGTHS
+    if length > 1
 }
 # Can each network learn a few clips by heart?
 VARIANTS |= {
@@ -228,11 +236,28 @@ TABLES: dict[str, Table] = {
                     f"{name}, {fraction:.0%} of the clips",
                     _without(name, fraction),
                     against=_without("tsm", fraction),
-                    curve=(name, fraction),
+                    curve=(name, 100 * fraction),
                 )
                 for fraction in FRACTIONS
                 for name in CURVES
             ),
+            axis="training clips, % of the study's",
+        ),
+        Table(
+            "lengths",
+            "Longer training: does attention need more steps than the networks it stands in?",
+            "",
+            tuple(
+                Row(
+                    f"{name}, {length} x the epochs",
+                    name if length == 1 else f"{name}_{length}x",
+                    against="tsm" if length == 1 else f"tsm_{length}x",
+                    curve=(name, float(length)),
+                )
+                for length in LENGTHS
+                for name in CURVES
+            ),
+            axis="epochs, times the recipe's",
         ),
         Table(
             "sanity",
