@@ -216,6 +216,59 @@ def explain_verb(
         print(f"{best} ({100 * probability:.1f} %)\n{out / 'index.html'}")
 
 
+@app.command(name="import")
+def import_verb(
+    file: PositionalPath,
+    /,
+    *,
+    layout: Annotated[str, tyro.conf.arg(name="from")],
+    classes: Path,
+    out: Path,
+    network: str | None = None,
+    temporal: str | None = None,
+    attention: str | None = None,
+    num_frames: int = 8,
+    size: int = 224,
+    order_like: Path | None = None,
+    head: Literal["verb", "noun"] | None = None,
+) -> None:
+    """Make a run of another project's weights, opened without running any code in the file.
+
+    Args:
+        file: A weights file: .pt, .pth or .safetensors.
+        layout: Whose it is: torchvision, timm, tsm, tsm-online, mmaction2 or epic55.
+        classes: Its classes in its own order: a text file, a CSV or a JSON.
+        out: The folder of the new run.
+        network: A network of `w3 list`; without it, the one that the tensors are of.
+        temporal: shift or none, where the tensors do not tell.
+        attention: An attention of `w3 list` to build in, new.
+        num_frames: Frames of the clips it was trained on.
+        size: Side of its frames in pixels.
+        order_like: A list of the same classes in the order wanted here.
+        head: Which classifier to take, where the file has two.
+    """
+    from w3action.models.importing import IMPORT_FILE, import_checkpoint
+
+    run = import_checkpoint(
+        file,
+        layout=layout,
+        classes=classes,
+        out=out,
+        network=network,
+        temporal=temporal,
+        attention=attention,
+        num_frames=num_frames,
+        size=size,
+        order_like=order_like,
+        head=head,
+    )
+    new = json.loads((run / IMPORT_FILE).read_text())["new"]
+    if new:
+        print(f"{run}: new, not from {file}, and still to be trained: {', '.join(new)}")
+    measuring, predicting = shlex.join(["w3", "eval", str(run)]), shlex.join(["w3", "predict", str(run)])
+    print(f"{run}: imported; next: {measuring} --data VIDEOS, {predicting} VIDEO")
+
+
 @app.command(name="list")
 def list_verb(*, as_json: AsJson = False) -> None:
     """List the networks and the attentions, with what they cost on their usual clips and 174 classes."""
@@ -226,17 +279,17 @@ def list_verb(*, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([dataclasses.asdict(row) for row in described], indent=2))
         return
-    table = Table("model", "GFLOPs", "parameters", "clip", "ImageNet weights")
+    table = Table("model", "GFLOPs", "paper", "parameters", "clip", "ImageNet")
+    table.columns[0].no_wrap = True
     for row in described:
-        weights = "yes" if row.imagenet else ""
-        table.add_row(
-            row.name, f"{row.gflops:.2f}", f"{row.params / 1e6:.2f} M", f"{row.num_frames} x {row.size} px", weights
-        )
+        paper = "" if row.paper_gflops is None else f"{row.paper_gflops:g}"
+        clip, weights = f"{row.num_frames} x {row.size} px", "yes" if row.imagenet else ""
+        table.add_row(row.name, f"{row.gflops:.2f}", paper, f"{row.params / 1e6:.2f} M", clip, weights)
     attentions = Table("attention", "looks at")
     for name, attention in ATTENTIONS.items():
         attentions.add_row(name, attention.summary)
     console = Console()
-    console.print(table, attentions)
+    console.print(table, *(f"{row.name}: {row.differs}" for row in described if row.differs), attentions)
     print("any model takes any attention: w3 train --set model.name=MODEL model.attention=ATTENTION ...")
 
 

@@ -1,5 +1,7 @@
 """Any network takes any attention; what `create_model` says is what it builds, and what it refuses."""
 
+from dataclasses import dataclass
+
 import jaxtyping
 import pytest
 import torch
@@ -8,16 +10,72 @@ from torch.nn import functional as F
 from w3action.layers import CBAM, W3, NonLocal, SqueezeExcite
 from w3action.models import ATTENTIONS, NETWORKS, ActionModel, create_model, list_models
 
-# Of every backbone: channels, residual blocks with slots and non-local layers by stage, size of a 48x40 frame by stage.
 OF_STRIDE_32 = ((12, 10), (6, 5), (3, 3), (2, 2))
+T = 3  # frames of the clips here
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a backbone makes of 3 frames of 48x40: channels, and stage by stage blocks with slots and non-local layers,
+    the masks' sizes and frames; `maps` where the last features have another (T, H, W) than the last masks."""
+
+    channels: int
+    blocks: tuple[int, ...]
+    non_local: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...] = OF_STRIDE_32
+    frames: tuple[int, ...] = (T, T, T, T, T, T)
+    maps: tuple[int, int, int] | None = None
+
+
+C3D_SIZES = ((48, 40), (24, 20), (12, 10), (6, 5), (3, 3))
+SLOWFAST = Shape(2304, (3, 4, 6, 3), (0, 2, 3, 0), frames=(1, 1, 1, 1))
+R2PLUS1D_SIZES = ((24, 20), (12, 10), (6, 5), (3, 3))
+BIG_LITTLE_SIZES = ((6, 5), (3, 3), (3, 3), (2, 2))
+INCEPTION_SIZES = ((6, 5), (3, 3), (2, 2))
 BACKBONES = {
-    "small": (128, (1, 1, 1), (0, 1, 1), ((12, 10), (6, 5), (3, 3))),
-    "mobilenetv2": (1280, (1, 2, 5, 2), (0, 1, 3, 0), OF_STRIDE_32),
-    "resnet18": (512, (2, 2, 2, 2), (0, 1, 1, 0), OF_STRIDE_32),
-    "resnet34": (512, (3, 4, 6, 3), (0, 2, 3, 0), OF_STRIDE_32),
-    "resnet50": (2048, (3, 4, 6, 3), (0, 2, 3, 0), OF_STRIDE_32),
-    "resnet101": (2048, (3, 4, 23, 3), (0, 2, 3, 0), OF_STRIDE_32),
+    "small": Shape(128, (1, 1, 1), (0, 1, 1), ((12, 10), (6, 5), (3, 3))),
+    "mobilenet_v2": Shape(1280, (1, 2, 5, 2), (0, 1, 3, 0)),
+    "resnet18": Shape(512, (2, 2, 2, 2), (0, 1, 1, 0)),
+    "resnet34": Shape(512, (3, 4, 6, 3), (0, 2, 3, 0)),
+    "resnet50": Shape(2048, (3, 4, 6, 3), (0, 2, 3, 0)),
+    "resnet101": Shape(2048, (3, 4, 23, 3), (0, 2, 3, 0)),
+    "bn_inception": Shape(1024, (2, 5, 3), (0, 2, 2), INCEPTION_SIZES),
+    "vgg16": Shape(512, (1,) * 5, (0, 1, 1, 0, 0), ((24, 20), (12, 10), (6, 5), (3, 2), (1, 1))),
+    "blresnet50": Shape(2048, (1, 1, 1, 3), (0, 1, 1, 0), BIG_LITTLE_SIZES),
+    "blvnet50": Shape(2048, (1, 1, 1, 3), (0, 1, 1, 0), BIG_LITTLE_SIZES, frames=(2, 2, 2, 2)),
+    "eco_lite": Shape(512, (2, 1, 2, 2), (0, 1, 1, 0), ((6, 5), (6, 5), (3, 3), (2, 2)), frames=(3, 3, 2, 1)),
+    "eco_full": Shape(
+        1536,
+        (2, 5, 3, 1, 2, 2),
+        (0, 2, 2, 0, 0, 0),
+        ((6, 5), (3, 3), (2, 2), (6, 5), (3, 3), (2, 2)),
+        frames=(3, 3, 3, 3, 2, 1),
+    ),
+    "i3d_resnet18": Shape(512, (2, 2, 2, 2), (0, 1, 1, 0), frames=(3, 2, 2, 2)),
+    "i3d_resnet50": Shape(2048, (3, 4, 6, 3), (0, 2, 3, 0), ((12, 10), (6, 5), (3, 3), (3, 3)), frames=(3, 2, 2, 2)),
+    "r2plus1d_18": Shape(512, (2, 2, 2, 2), (0, 1, 1, 0), R2PLUS1D_SIZES, frames=(3, 2, 1, 1)),
+    "r2plus1d_34": Shape(512, (3, 4, 6, 3), (0, 2, 3, 0), R2PLUS1D_SIZES, frames=(3, 2, 1, 1)),
+    "r2plus1d_50": Shape(2048, (3, 4, 6, 3), (0, 2, 3, 0), R2PLUS1D_SIZES, frames=(3, 2, 1, 1)),
+    "slowfast_4x16_resnet50": SLOWFAST,
+    "slowfast_8x8_resnet50": SLOWFAST,
+    "c3d": Shape(4096, (1, 1, 2, 2, 2), (0, 1, 1, 0, 0), C3D_SIZES, frames=(3, 3, 2, 1, 1), maps=(1, 1, 1)),
+    "c3d_convolutions": Shape(512, (1, 1, 2, 2, 2), (0, 1, 1, 0, 0), C3D_SIZES, frames=(3, 3, 2, 1, 1), maps=(1, 2, 2)),
 }
+
+
+# A network of every backbone and every head: the others differ in what has no parameters.
+ONE_OF_EACH = {(n.backbone, n.head, n.temporal == "aggregation"): name for name, n in NETWORKS.items()}.values()
+
+
+def shape_of(name: str) -> Shape:
+    return BACKBONES[NETWORKS[name].backbone.__name__]
+
+
+def for_short_clips(name: str) -> dict:
+    """A relation head is built for its number of frames."""
+    return {"head_options": {"num_frames": T}} if NETWORKS[name].head == "relation" else {}
+
+
 # Of every attention: its layer, and whether it has a channel and a spatial mask in training.
 LAYERS = {
     "w3": (W3, True, True),
@@ -42,7 +100,7 @@ def build_with_constant_weights(name: str, **arguments) -> ActionModel:
 
 
 def test_the_tables_here_are_complete():
-    assert {name.split("_")[1] for name in NETWORKS} == BACKBONES.keys()
+    assert {network.backbone.__name__ for network in NETWORKS.values()} == BACKBONES.keys()
     assert ATTENTIONS.keys() == LAYERS.keys()
     assert list_models() == list(NETWORKS)
 
@@ -50,40 +108,47 @@ def test_the_tables_here_are_complete():
 @pytest.mark.parametrize("attention", [None, *ATTENTIONS])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_takes_every_attention(name, attention):
-    channels, num_blocks, num_non_local, sizes = BACKBONES[name.split("_")[1]]
-    model = build_with_constant_weights(name, num_classes=5, attention=attention)
-    maps, masks = model.forward_features(random_clips()[:1])
-    logits = model.forward_head(maps)
-    F.cross_entropy(logits, torch.tensor([4])).backward()
+    """Shapes, for every pair, where they cost nothing."""
+    shape = shape_of(name)
+    with torch.device("meta"):
+        model = create_model(name, num_classes=5, attention=attention, **for_short_clips(name))
+        maps, masks = model.forward_features(torch.empty(1, 3, T, 48, 40))
+        assert model.forward_head(maps).shape == (1, 5)
+    last = (shape.frames[len(shape.sizes) - 1], *shape.sizes[-1])
+    assert maps.shape == (1, shape.channels, *(shape.maps or last))
 
-    assert maps.shape == (1, channels, 3, *sizes[-1])
-    assert logits.shape == (1, 5)
-    # A parameter without a gradient would be one that no output depends on.
-    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
-
-    nothing = (0,) * len(num_blocks)
-    expected = {None: nothing, "non_local": num_non_local}.get(attention, num_blocks)
+    nothing = (0,) * len(shape.blocks)
+    expected = {None: nothing, "non_local": shape.non_local}.get(attention, shape.blocks)
     assert tuple(len(stage) for stage in masks) == expected
     if attention is not None:
         assert tuple(ATTENTIONS[attention].count_masks(model.backbone.num_blocks_by_stage)) == expected
         layer, has_channel, has_spatial = LAYERS[attention]
         assert sum(type(m) is layer for m in model.modules()) == sum(expected)
-        for stage, size in zip(masks, sizes, strict=True):
+        for stage, size, frames in zip(masks, shape.sizes, shape.frames, strict=False):
             for mask in stage:
                 assert (mask.channel is not None, mask.spatial is not None) == (has_channel, has_spatial)
                 if has_channel:
-                    assert mask.channel.shape[::2] == (1, 3)
+                    assert mask.channel.shape[::2] == (1, frames)
                 if has_spatial:
-                    assert mask.spatial.shape == (1, 3, *size)
+                    assert mask.spatial.shape == (1, frames, *size)
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_every_parameter_of_every_network_gets_a_gradient(name):
+    model = build_with_constant_weights(name, num_classes=5, attention="w3", **for_short_clips(name))
+    frames = 48 if NETWORKS[name].head == "rsttm" else T  # three of C3D's, for a memory of what came before
+    F.cross_entropy(model(random_clips(frames)[:1]), torch.tensor([4])).backward()
+    # A parameter without a gradient would be one that no output depends on.
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
 
 @pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2"])
 def test_non_local_masks_have_their_stage_s_size_in_evaluation(name):
-    _, _, num_non_local, sizes = BACKBONES[name.split("_")[1]]
+    shape = shape_of(name)
     model = create_model(name, num_classes=5, attention="non_local").eval()
     masks = model.forward_features(random_clips()).masks
     found = [[tuple(mask.spatial.shape) for mask in stage] for stage in masks]
-    assert found == [[(2, 3, *size)] * count for size, count in zip(sizes, num_non_local, strict=True)]
+    assert found == [[(2, 3, *size)] * count for size, count in zip(shape.sizes, shape.non_local, strict=True)]
 
 
 @pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2"])

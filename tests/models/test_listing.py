@@ -25,7 +25,7 @@ def test_cost_follows_the_clip_and_the_classes():
 
 def test_every_network_is_listed_once(monkeypatch):
     def without_counting(name: str) -> listing.Described:  # counting them all takes seconds
-        return listing.Described(name, None, 8, 224, 174, 0.0, 0, False)
+        return listing.Described(name, None, 8, 224, 174, 0.0, 0, imagenet=False)
 
     monkeypatch.setattr(listing, "describe_model", without_counting)
     assert [described.name for described in listing.describe_models()] == list(NETWORKS)
@@ -35,3 +35,14 @@ def test_every_network_is_listed_once(monkeypatch):
 def test_an_empty_clip_is_refused(clip):
     with pytest.raises(ValueError, match="is empty; give at least 1"):
         describe_model("tsm_small", **clip)
+
+
+def test_the_papers_cost_stands_beside_ours_and_a_difference_is_explained():
+    for name, network in NETWORKS.items():
+        if network.paper_gflops is None:
+            continue
+        described = describe_model(name)
+        assert described.paper_gflops == network.paper_gflops
+        apart = abs(described.gflops / network.paper_gflops - 1)
+        assert apart < 0.05 or network.differs, (name, described.gflops)
+    assert describe_model("tsm_resnet50", num_frames=4).paper_gflops is None

@@ -63,16 +63,17 @@ def test_a_block_is_temporal_then_branch_then_attention(block_type, place, strid
 
 def test_a_small_network_s_blocks_let_frames_meet_twice(scramble):
     once, twice = (
-        scramble(BasicBlock(4, 4, stride=1, slots=Slots(Scale(3.0, masks=False), None, "residual"), temporal_twice=how))
-        for how in (False, True)
+        scramble(BasicBlock(4, 4, stride=1, slots=Slots(Scale(3.0, masks=False), None, "residual", between=between)))
+        for between in (None, Scale(3.0, masks=False))
     )
     twice.load_state_dict(once.state_dict())
     x = torch.randn(6, 4, 9, 7)
     middle = once.bn1(once.conv1(3.0 * x)).relu()
     torch.testing.assert_close(once.branch(x, 3), once.bn2(once.conv2(middle)))
     torch.testing.assert_close(twice.branch(x, 3), once.bn2(once.conv2(3.0 * middle)))
-    assert all(block[0].temporal_twice for block in (small(Fillers()).layer1, small(Fillers()).layer3))
-    assert not resnet18(Fillers()).layer1[0].temporal_twice
+    fillers = Fillers(lambda position, channels: Scale(float(channels), masks=False))
+    assert [small(fillers).layer2[0].slots.between.factor, small(fillers).layer2[0].slots.temporal.factor] == [64, 32]
+    assert resnet18(fillers).layer1[0].slots.between is None
 
 
 def test_a_block_leaves_its_input_alone(scramble):

@@ -69,8 +69,24 @@ def test_fillers_build_for_a_position_and_its_channels():
         asked.append((position, channels))
         return Halve()
 
-    slots = Fillers(attention=attention, place="output").at(FIRST, out_channels=24)
+    slots = Fillers(attention=attention, place="output").at(FIRST, in_channels=8, out_channels=24)
     assert asked == [(FIRST, 24)]
     assert slots.temporal is None
     assert isinstance(slots.attention, Halve)
     assert slots.place == "output"
+
+
+def test_temporal_operations_are_built_for_the_channels_where_they_stand():
+    asked = []
+
+    def temporal(position: Position, channels: int) -> nn.Module:
+        asked.append((position, channels))
+        return Reverse()
+
+    one = Fillers(temporal).at(FIRST, in_channels=8, out_channels=24)
+    assert asked == [(FIRST, 8)]
+    two = Fillers(temporal).at(FIRST, in_channels=8, out_channels=24, between_channels=16)
+    assert asked[1:] == [(FIRST, 8), (FIRST, 16)]
+    x = torch.randn(6, 3, 2, 2)
+    assert one.amid(x, 3) is x
+    assert torch.equal(two.amid(x, 3), x[[2, 1, 0, 5, 4, 3]])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from w3action.layers import TemporalShift
+from w3action.layers import TemporalAggregation, TemporalShift
 from w3action.models import NETWORKS, create_model
 
 RESNET_BLOCKS = {"small": (1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
@@ -12,9 +12,8 @@ RESNET_BLOCKS = {"small": (1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4
 def shifted_blocks(name: str) -> list[str]:
     with torch.device("meta"):
         backbone = create_model(name, num_classes=2).backbone
-    return [
-        path.removesuffix(".slots.temporal") for path, m in backbone.named_modules() if isinstance(m, TemporalShift)
-    ]
+    paths = [path for path, module in backbone.named_modules() if isinstance(module, TemporalShift)]
+    return [path.removesuffix(".slots.temporal") for path in paths if not path.endswith(".between")]
 
 
 @pytest.mark.parametrize("backbone", RESNET_BLOCKS)
@@ -35,6 +34,19 @@ def test_mobilenetv2_shifts_at_its_residual_blocks():
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name.startswith("tsn_")])
 def test_tsn_shifts_nowhere(name):
     assert shifted_blocks(name) == []
+
+
+def test_tam_aggregates_at_every_block_with_its_channels():
+    with torch.device("meta"):
+        backbone = create_model("tam_resnet50", num_classes=2).backbone
+    found = {path: m for path, m in backbone.named_modules() if isinstance(m, TemporalAggregation)}
+    assert len(found) == 16
+    assert found["layer1.0.slots.temporal"].weight.shape == (3, 64)
+    assert found["layer1.1.slots.temporal"].weight.shape == (3, 256)
+    assert all(layer.relu for layer in found.values())
+    with torch.device("meta"):
+        inverted = create_model("tam_mobilenetv2", num_classes=2).backbone
+    assert not any(m.relu for m in inverted.modules() if isinstance(m, TemporalAggregation))
 
 
 def test_an_eighth_of_the_channels_goes_each_way():

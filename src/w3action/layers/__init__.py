@@ -5,6 +5,7 @@ from w3action.layers.masks import Attended, Masks
 from w3action.layers.non_local import NonLocal
 from w3action.layers.refinement import AttentionGuidedRefinement
 from w3action.layers.squeeze_excite import SqueezeExcite
+from w3action.layers.temporal_aggregation import TemporalAggregation
 from w3action.layers.temporal_shift import TemporalShift, temporal_shift
 from w3action.layers.w3 import W3
 
@@ -16,6 +17,7 @@ __all__ = [
     "Masks",
     "NonLocal",
     "SqueezeExcite",
+    "TemporalAggregation",
     "TemporalShift",
     "temporal_shift",
 ]

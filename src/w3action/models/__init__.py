@@ -3,8 +3,9 @@
 from w3action.models.action_model import ActionModel, Features
 from w3action.models.attention import ATTENTIONS
 from w3action.models.checkpoint import Checkpoint, ClipFormat, load_checkpoint
-from w3action.models.create import NETWORKS, create_model, list_models
+from w3action.models.create import create_model, list_models
 from w3action.models.flops import Cost, count_cost
+from w3action.models.networks import NETWORKS
 from w3action.models.weights import WeightsError
 
 __all__ = [

@@ -1,57 +1,17 @@
 """`create_model`: a row of the paper's tables as a sentence, backbone x temporal operation x attention x head."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
-
-from torchvision.models import (
-    MobileNet_V2_Weights,
-    ResNet18_Weights,
-    ResNet34_Weights,
-    ResNet50_Weights,
-    ResNet101_Weights,
-    WeightsEnum,
-)
 
 from w3action.layers import AttentionGuidedRefinement
 from w3action.models.action_model import ActionModel, RefineFrom
 from w3action.models.attention import ATTENTIONS
-from w3action.models.backbone import Backbone
 from w3action.models.heads import HEADS
-from w3action.models.mobilenet_v2 import mobilenet_v2
-from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101, small
+from w3action.models.networks import NETWORKS
 from w3action.models.slots import Fillers, Place
 from w3action.models.temporal import TEMPORAL_OPERATIONS
 from w3action.models.weights import load_backbone
-
-
-@dataclass(frozen=True)
-class Network:
-    """A backbone, its temporal operation and its head."""
-
-    backbone: Callable[[Fillers], Backbone]
-    temporal: str
-    imagenet: WeightsEnum | None
-    input_size: int = 224  # pixels
-    num_frames: int = 8  # of the clips it is usually given
-    head: str = "average"
-
-
-NETWORKS = {
-    "tsn_small": Network(small, "none", None, input_size=64),
-    "tsm_small": Network(small, "shift", None, input_size=64),
-    "tsn_mobilenetv2": Network(mobilenet_v2, "none", MobileNet_V2_Weights.IMAGENET1K_V1),
-    "tsm_mobilenetv2": Network(mobilenet_v2, "shift", MobileNet_V2_Weights.IMAGENET1K_V1),
-    "tsn_resnet18": Network(resnet18, "none", ResNet18_Weights.IMAGENET1K_V1),
-    "tsm_resnet18": Network(resnet18, "shift", ResNet18_Weights.IMAGENET1K_V1),
-    "tsn_resnet34": Network(resnet34, "none", ResNet34_Weights.IMAGENET1K_V1),
-    "tsm_resnet34": Network(resnet34, "shift", ResNet34_Weights.IMAGENET1K_V1),
-    "tsn_resnet50": Network(resnet50, "none", ResNet50_Weights.IMAGENET1K_V1),
-    "tsm_resnet50": Network(resnet50, "shift", ResNet50_Weights.IMAGENET1K_V1),
-    "tsn_resnet101": Network(resnet101, "none", ResNet101_Weights.IMAGENET1K_V1),
-    "tsm_resnet101": Network(resnet101, "shift", ResNet101_Weights.IMAGENET1K_V1),
-}
 
 
 def list_models() -> list[str]:
@@ -87,7 +47,7 @@ def create_model(
         pretrained: "imagenet" (torchvision's weights, downloaded), or a local file of backbone weights.
 
     Raises:
-        ValueError: an unknown name, options that an attention or a head does not take, refinement without spatial masks.
+        ValueError: an unknown name, options that the attention or head does not take, refinement without masks.
         WeightsError: weights that do not fit; it lists missing, unexpected and mis-shaped keys.
     """
     network = _look_up(NETWORKS, name, "model")
@@ -138,7 +98,7 @@ def create_model(
             num_classes,
             dropout=dropout,
             initial_std=None if network.imagenet is None else 0.001,
-            **(head_options or {}),
+            **{**network.head_options, **(head_options or {})},
         )
     except TypeError as error:
         raise ValueError(f"the head of {name} does not take the options {head_options}: {error}") from error
@@ -150,7 +110,8 @@ def create_model(
         arguments=arguments,
     )
     if pretrained is not None:
-        load_backbone(backbone, network.imagenet if str(pretrained) == "imagenet" else Path(pretrained), name=name)
+        source = network.imagenet if str(pretrained) == "imagenet" else Path(pretrained)
+        load_backbone(backbone, source, name=name, convert=network.convert)
     return model
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from w3action.models.create import NETWORKS, create_model
+from w3action.models.create import create_model
 from w3action.models.flops import count_cost
+from w3action.models.networks import NETWORKS
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Described:
     gflops: float  # multiply-adds / 1e9
     params: int
     imagenet: bool
+    paper_gflops: float | None = None  # of the same clip, where the paper prints it
+    differs: str = ""  # why, where the two are more than 5 % apart
 
 
 def describe_model(
@@ -42,8 +45,18 @@ def describe_model(
     network = NETWORKS[name]
     num_frames, size = num_frames or network.num_frames, size or network.input_size
     cost = count_cost(model, num_frames=num_frames, size=size)
+    is_usual = attention is None and (num_frames, size) == (network.num_frames, network.input_size)
     return Described(
-        name, attention, num_frames, size, num_classes, cost.gflops, cost.params, network.imagenet is not None
+        name=name,
+        attention=attention,
+        num_frames=num_frames,
+        size=size,
+        num_classes=num_classes,
+        gflops=cost.gflops,
+        params=cost.params,
+        imagenet=network.imagenet is not None,
+        paper_gflops=network.paper_gflops if is_usual else None,
+        differs=network.differs if is_usual else "",
     )
 
 

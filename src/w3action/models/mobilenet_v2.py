@@ -78,7 +78,7 @@ class MobileNetV2(Backbone):
                 slots = None
                 if stride == 1 and channels == out_channels:
                     position = Position(stage, residuals_so_far[stage], RESIDUAL_BLOCKS_BY_STAGE)
-                    slots = fillers.at(position, out_channels=out_channels)
+                    slots = fillers.at(position, in_channels=channels, out_channels=out_channels)
                     self.stage_by_feature[len(features)] = stage
                     residuals_so_far[stage] += 1
                 features.append(

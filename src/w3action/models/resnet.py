@@ -15,17 +15,13 @@ from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut.
-
-    `temporal_twice` puts the temporal operation before both convolutions, not only the first.
-    """
+    """Two 3x3 convolutions around a shortcut."""
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, *, stride: int, slots: Slots, temporal_twice: bool = False):
+    def __init__(self, in_channels: int, width: int, *, stride: int, slots: Slots):
         super().__init__()
         self.slots = slots
-        self.temporal_twice = temporal_twice
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
@@ -35,9 +31,7 @@ class BasicBlock(nn.Module):
     def branch(self, x: Tensor, num_frames: int) -> Tensor:
         """Compute the residual branch, up to its last batch norm."""
         x = self.bn1(self.conv1(self.slots.before(x, num_frames))).relu_()
-        if self.temporal_twice:
-            x = self.slots.before(x, num_frames)
-        return self.bn2(self.conv2(x))
+        return self.bn2(self.conv2(self.slots.amid(x, num_frames)))
 
     def forward(self, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
         """Map `(B*T, C, H, W)` to the block's output and the masks of its attention."""
@@ -130,10 +124,11 @@ class ResNet(StagedBackbone):
             width = 64 * 2**stage
             blocks = nn.ModuleList()
             for i in range(count):
-                slots = fillers.at(Position(stage, i, num_blocks), out_channels=width * block.expansion)
+                out_channels = width * block.expansion
+                slots = fillers.at(Position(stage, i, num_blocks), in_channels=channels, out_channels=out_channels)
                 stride = 2 if i == 0 and stage > 0 else 1
                 blocks.append(block(channels, width, stride=stride, slots=slots))
-                channels = width * block.expansion
+                channels = out_channels
             self.add_module(f"layer{stage + 1}", blocks)
         self.num_features = channels
         start_convolutions_(self)
@@ -155,8 +150,9 @@ class SmallResNet(StagedBackbone):
         self.num_blocks_by_stage = (1,) * len(widths)
         channels = stem
         for stage, width in enumerate(widths):
-            slots = fillers.at(Position(stage, 0, self.num_blocks_by_stage), out_channels=width)
-            block = BasicBlock(channels, width, stride=2, slots=slots, temporal_twice=True)
+            position = Position(stage, 0, self.num_blocks_by_stage)
+            slots = fillers.at(position, in_channels=channels, out_channels=width, between_channels=width)
+            block = BasicBlock(channels, width, stride=2, slots=slots)
             self.add_module(f"layer{stage + 1}", nn.ModuleList([block]))
             channels = width
         self.num_features = channels

@@ -3,8 +3,9 @@
 A backbone works on frames folded into the batch, `(B*T, C, H, W)`; layers work on clips, `(B, C, T, H, W)`. The
 two views share memory, and only this file turns one into the other.
 
-At every residual block a backbone opens one `Slots`: `temporal` before the first convolution, `attention` on the
-residual branch before the addition ("residual", CBAM's place) or behind the block ("output", non-local's place).
+At every residual block a backbone opens one `Slots`: `temporal` before the first convolution (and, where a backbone
+asks for it, `between` before the second), `attention` on the residual branch before the addition ("residual", CBAM's
+place) or behind the block ("output", non-local's place).
 """
 
 from collections.abc import Callable
@@ -28,7 +29,7 @@ class Position:
     num_blocks_by_stage: tuple[int, ...]
 
 
-TemporalBuilder = Callable[[Position], nn.Module | None]
+TemporalBuilder = Callable[[Position, int], nn.Module | None]  # position, channels
 AttentionBuilder = Callable[[Position, int], nn.Module | None]  # position, channels
 
 
@@ -44,23 +45,42 @@ class Fillers:
     attention: AttentionBuilder = nothing
     place: Place = "residual"
 
-    def at(self, position: Position, *, out_channels: int) -> "Slots":
-        """Build the slots of the residual block at `position`."""
-        return Slots(self.temporal(position), self.attention(position, out_channels), self.place)
+    def at(
+        self, position: Position, *, in_channels: int, out_channels: int, between_channels: int | None = None
+    ) -> "Slots":
+        """Build the slots of the residual block at `position`; `between_channels` opens the second temporal one."""
+        return Slots(
+            self.temporal(position, in_channels),
+            self.attention(position, out_channels),
+            self.place,
+            between=None if between_channels is None else self.temporal(position, between_channels),
+        )
 
 
 class Slots(nn.Module):
     """The filled slots of one residual block. T comes from the call, never from the constructor."""
 
-    def __init__(self, temporal: nn.Module | None, attention: nn.Module | None, place: Place):
+    def __init__(
+        self,
+        temporal: nn.Module | None,
+        attention: nn.Module | None,
+        place: Place,
+        *,
+        between: nn.Module | None = None,
+    ):
         super().__init__()
         self.temporal = temporal
+        self.between = between
         self.attention = attention
         self.place = place
 
     def before(self, x: Float[Tensor, "bt c h w"], num_frames: int) -> Float[Tensor, "bt c h w"]:
         """Apply the temporal operation to the input of the residual branch."""
         return x if self.temporal is None else fold(self.temporal(unfold(x, num_frames)))
+
+    def amid(self, x: Float[Tensor, "bt c h w"], num_frames: int) -> Float[Tensor, "bt c h w"]:
+        """Apply the second temporal operation, if there is one, to the input of the branch's second convolution."""
+        return x if self.between is None else fold(self.between(unfold(x, num_frames)))
 
     def attend(
         self, x: Float[Tensor, "bt c h w"], num_frames: int, place: Place

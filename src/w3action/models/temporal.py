@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from w3action.layers import TemporalShift
+from w3action.layers import TemporalAggregation, TemporalShift
 from w3action.models.slots import Position, TemporalBuilder, nothing
 
 
@@ -17,11 +17,26 @@ def shift(*, fold_div: int = 8) -> TemporalBuilder:
     In networks with a stage of 23 blocks or more (ResNet-101) every second block shifts, as in the public TSM.
     """
 
-    def at(position: Position) -> nn.Module | None:
+    def at(position: Position, channels: int) -> nn.Module | None:
         every = 2 if max(position.num_blocks_by_stage) >= 23 else 1
         return TemporalShift(fold_div=fold_div) if position.block % every == 0 else None
 
     return at
 
 
-TEMPORAL_OPERATIONS = {"none": none, "shift": shift}
+def aggregation(*, relu: bool = True) -> TemporalBuilder:
+    """Depthwise temporal aggregation before every residual branch: TAM."""
+    return lambda position, channels: TemporalAggregation(channels, relu=relu)
+
+
+def linear_aggregation() -> TemporalBuilder:
+    """TAM without its ReLU, for branches whose inputs are negative too: MobileNetV2's."""
+    return aggregation(relu=False)
+
+
+TEMPORAL_OPERATIONS = {
+    "none": none,
+    "shift": shift,
+    "aggregation": aggregation,
+    "linear_aggregation": linear_aggregation,
+}

@@ -5,7 +5,7 @@ nothing is passed over in silence except what a backbone has no place for: the I
 """
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import safetensors
@@ -24,7 +24,12 @@ class WeightsError(ValueError):
     """A weights file that cannot be read or does not fit."""
 
 
-def load_backbone(backbone: nn.Module, source: WeightsEnum | Path | None, *, name: str) -> None:
+Converter = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], dict[str, Tensor]]  # (theirs, expected) -> ours
+
+
+def load_backbone(
+    backbone: nn.Module, source: WeightsEnum | Path | None, *, name: str, convert: Converter | None = None
+) -> None:
     """Load backbone weights, in place.
 
     Layers in slots (attention) keep their own start, unless the file is a checkpoint of ours that has them too. A
@@ -35,6 +40,7 @@ def load_backbone(backbone: nn.Module, source: WeightsEnum | Path | None, *, nam
         source: torchvision's weights, which are downloaded and checked by their hash, or a local file: a checkpoint
             of ours, torchvision's layout, or the published MobileNetV2's (`features.1.conv.0.weight`).
         name: the model's name, for messages.
+        convert: makes a foreign state dict one of this backbone's layout, such as inflation to 3D.
 
     Raises:
         WeightsError: the file cannot be fetched or read, or does not fit; then the message lists the keys.
@@ -45,13 +51,16 @@ def load_backbone(backbone: nn.Module, source: WeightsEnum | Path | None, *, nam
         state, origin = read_state_dict(source), str(source)
     else:
         state, origin = _download(source), str(source)
-    if any(key.startswith(OURS) for key in state):
+    is_ours = any(key.startswith(OURS) for key in state)
+    if is_ours:
         state = {key.removeprefix(OURS): value for key, value in state.items() if key.startswith(OURS)}
     else:
         state = {key: value for key, value in state.items() if not key.startswith(CLASSIFIERS)}
         state = {torchvision_key(key, state): value for key, value in state.items()}
     has_attention = any(SLOTS in key for key in state)
     expected = {key: value for key, value in backbone.state_dict().items() if has_attention or SLOTS not in key}
+    if convert is not None and not is_ours:
+        state = convert(state, expected)
     check_fit(state, expected, origin=origin, target=f"the backbone of {name}")
     backbone.load_state_dict(state, strict=False)  # its keys were just compared; slots are missing by design
 

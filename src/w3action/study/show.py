@@ -24,20 +24,20 @@ def _figure(content: dict[str, Any]) -> Table:
 
 
 def _table(content: dict[str, Any]) -> Table:
-    table = Table(
-        "row", "paper", "top-1", "difference", "GFLOPs", "parameters", "train clips/s", title=content["title"]
-    )
+    table = Table("row", "paper", "top-1", "difference", "GFLOPs", "clips/s", title=content["title"])
+    first = content["rows"][0]["label"]
     for line in content["rows"]:
         gap = line["difference"]
+        of = "" if line["against"] in (None, first) else f"\nvs {line['against']}"
         table.add_row(
             line["label"],
             "" if line["paper_top1"] is None else f"{line['paper_top1']:.1f}",
             _spread(line["top1"], 1),
-            "" if gap is None else f"{gap['mean']:+.1f} [{gap['low']:+.1f}, {gap['high']:+.1f}] vs {line['against']}",
+            "" if gap is None else f"{gap['mean']:+.1f} [{gap['low']:+.1f}, {gap['high']:+.1f}]{of}",
             f"{line['gflops']:.3f}",
-            f"{line['params'] / 1e6:.2f} M",
             f"{line['train_clips_per_second']:.0f}",
         )
+    table.caption = f"differences from {first!r}, 95 % interval; clips/s in training"
     return table
 
 

@@ -40,10 +40,10 @@ def parameter_groups(
         for name, parameter in module.named_parameters(recurse=False):
             if not parameter.requires_grad:
                 continue
-            is_bias = name == "bias"
+            is_bias = name.startswith("bias")  # an LSTM has several
             if module in classifier_modules:
                 kind = "classifier bias" if is_bias else "classifier weight"
-            elif isinstance(module, NORMS):
+            elif isinstance(module, (*NORMS, nn.LayerNorm)):
                 kind = "norms"
             else:
                 kind = "biases" if is_bias else "weights"

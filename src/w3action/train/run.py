@@ -77,7 +77,7 @@ def train(
     task = build_task(config, model).to(accelerator.device)
     groups = parameter_groups(
         model,
-        classifier=model.head,
+        classifier=model.head.classifier,
         weight_decay=config.optim.weight_decay,
         rates=config.optim.group_rates,
     )

@@ -5,7 +5,14 @@ from torch import Tensor, nn
 
 
 class Head(nn.Module):
-    """Base of the heads; a subclass defines `forward`."""
+    """Base of the heads; a subclass defines `forward`, and its last layer is `fc`."""
+
+    fc: nn.Module
+
+    @property
+    def classifier(self) -> nn.Module:
+        """The layers that give the scores, which may learn at a rate of their own."""
+        return self.fc
 
     def forward(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
         """Score the video."""

@@ -1,0 +1,95 @@
+"""What a file's tensors tell by themselves: which backbone they are of, whether its blocks shift, its extras.
+
+Nothing is guessed from a file's name. What tensors cannot tell (the number of frames, the order of the classes, in some
+layouts the shift) is asked for.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from w3action.models.backbone import Backbone
+from w3action.models.importing.layout import Blocks, Family, Layout
+from w3action.models.importing.layouts import LAYOUTS
+from w3action.models.mobilenet_v2 import mobilenet_v2
+from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101
+from w3action.models.slots import Fillers
+from w3action.models.weights import WeightsError
+
+BackboneBuilder = Callable[[Fillers], Backbone]
+
+FAMILIES: dict[BackboneBuilder, Family] = {
+    resnet18: "resnet",
+    resnet34: "resnet",
+    resnet50: "resnet",
+    resnet101: "resnet",
+    mobilenet_v2: "mobilenetv2",
+}
+ENOUGH_IN_COMMON = 0.5  # of the names; a cousin (ResNet-152) has enough, and is then refused name by name
+NON_LOCAL_MARKS = (".nl.", ".non_local_block.")
+WRAPPERS = (".net.", ".block.")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a file tells."""
+
+    backbone: BackboneBuilder
+    family: Family
+    temporal: str | None  # "shift" or "none"; None where the layout's names do not tell
+    has_non_local: bool
+
+
+def recognise(state: Mapping[str, Tensor], layout: Layout, *, origin: str) -> Told:
+    """Tell what network a state dict is of.
+
+    Raises:
+        WeightsError: it is none that we have, or not of this layout; then the message names layouts that fit.
+    """
+    score, backbone = _closest(state, layout)
+    if score < ENOUGH_IN_COMMON:
+        fitting = [name for name, other in LAYOUTS.items() if _closest(other.tidy(state), other)[0] >= ENOUGH_IN_COMMON]
+        known = ", ".join(builder.__name__ for builder, family in FAMILIES.items() if family in layout.classifiers)
+        advice = (
+            f"its names are those of --from {' or '.join(fitting)}"
+            if fitting
+            else f"its first names are {', '.join(list(state)[:3])}"
+        )
+        tried = next(name for name, other in LAYOUTS.items() if other is layout)
+        raise WeightsError(f"{origin}: holds none of {known} by the names of --from {tried}; {advice}")
+    temporal = None
+    if layout.shifts == "named":
+        temporal = "shift" if any(".net." in key for key in state) else "none"
+    has_non_local = any(mark in key for key in state for mark in NON_LOCAL_MARKS)
+    if has_non_local and not layout.has_non_local:
+        raise WeightsError(f"{origin}: holds non-local blocks, which are not read from {layout.summary}")
+    return Told(backbone, FAMILIES[backbone], temporal, has_non_local)
+
+
+def _closest(state: Mapping[str, Tensor], layout: Layout) -> tuple[float, BackboneBuilder]:
+    """Find the backbone that has most names in common with a file, and which share of all names that is."""
+    given = {_unwrap(key) for key in state if not key.endswith("num_batches_tracked")}
+    candidates = [builder for builder, family in FAMILIES.items() if family in layout.classifiers]
+    scores = {builder: _overlap(given, _names(builder, layout.backbone_key)) for builder in candidates}
+    best = max(scores, key=lambda builder: scores[builder])
+    return scores[best], best
+
+
+def _unwrap(key: str) -> str:
+    for wrapper in WRAPPERS:
+        key = key.replace(wrapper, ".")
+    return key
+
+
+def _overlap(given: Collection[str], expected: Collection[str]) -> float:
+    return len(set(given) & set(expected)) / len(set(given) | set(expected))
+
+
+@cache
+def _names(builder: BackboneBuilder, backbone_key: Callable[[str, Blocks], str]) -> frozenset[str]:
+    with torch.device("meta"):
+        keys = builder(Fillers()).state_dict()
+    return frozenset(backbone_key(key, Blocks()) for key in keys if not key.endswith("num_batches_tracked"))
