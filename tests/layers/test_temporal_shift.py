@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w3action.layers import TemporalShift, temporal_shift
+from w3action.layers import PastShift, TemporalShift, past_shift, temporal_shift
 
 
 def shift_by_definition(x: torch.Tensor, fold_div: int) -> torch.Tensor:
@@ -64,3 +64,13 @@ def test_it_leaves_its_input_alone_and_has_no_parameters():
     temporal_shift(x)
     assert torch.equal(x, before)
     assert not list(TemporalShift().parameters())
+
+
+def test_the_past_shift_sees_no_later_frame():
+    x = torch.randn(2, 17, 4, 3, 2)
+    y = past_shift(x)
+    for t in range(4):
+        before = x[:, :2, t - 1] if t else torch.zeros(2, 2, 3, 2)
+        assert torch.equal(y[:, :2, t], before)
+        assert torch.equal(y[:, 2:, t], x[:, 2:, t])
+    assert torch.equal(PastShift()(x), y)

@@ -161,4 +161,4 @@ def test_features_start_at_the_size_of_the_input():
 
 def test_a_temporal_operation_is_refused():
     with pytest.raises(ValueError, match="TemporalShift is given to a network of 3D convolutions"):
-        on_meta(Fillers(temporal=lambda position: TemporalShift()))
+        on_meta(Fillers(temporal=lambda position, channels: TemporalShift()))

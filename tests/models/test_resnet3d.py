@@ -288,4 +288,4 @@ def test_attention_keeps_its_own_start():
 def test_a_temporal_operation_is_refused():
     message = re.escape('TemporalShift is given to a network of 3D convolutions, which takes none; use "none"')
     with pytest.raises(ValueError, match=message):
-        on_meta(r2plus1d_18, Fillers(temporal=lambda position: TemporalShift()))
+        on_meta(r2plus1d_18, Fillers(temporal=lambda position, channels: TemporalShift()))

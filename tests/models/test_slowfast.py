@@ -137,6 +137,6 @@ def test_gradients_reach_every_parameter():
 
 def test_a_temporal_operation_and_an_alpha_of_0_are_refused():
     with pytest.raises(ValueError, match="TemporalShift is given to a network of 3D convolutions"):
-        on_meta(slowfast_4x16_resnet50, Fillers(temporal=lambda position: TemporalShift()))
+        on_meta(slowfast_4x16_resnet50, Fillers(temporal=lambda position, channels: TemporalShift()))
     with pytest.raises(ValueError, match="alpha is 0; it must be at least 1"):
         SlowFast(alpha=0, fillers=Fillers())

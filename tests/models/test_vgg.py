@@ -112,7 +112,7 @@ def test_every_parameter_learns():
 
 def test_a_temporal_operation_is_refused():
     with torch.device("meta"), pytest.raises(ValueError, match="no residual branch .* given is Identity; take 'none'"):
-        vgg16(Fillers(temporal=lambda position: nn.Identity()))
+        vgg16(Fillers(temporal=lambda position, channels: nn.Identity()))
 
 
 def test_frames_that_pooling_would_consume_are_refused():

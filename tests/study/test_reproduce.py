@@ -9,6 +9,7 @@ import pytest
 
 from w3action.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 from w3action.study import reproduce as module
+from w3action.study.figure3 import VARIANTS_SHOWN
 from w3action.study.reproduce import reproduce
 from w3action.study.runs import Result, StudyError, find_videos, plan, read_result, run_jobs
 from w3action.study.show import show
@@ -81,7 +82,7 @@ def test_where_masks_look_is_measured_for_each_stage(study):
     out, _, _ = study
     rows = json.loads((out / "figure3.json").read_text())["rows"]
     assert [(row["variant"], row["stage"]) for row in rows] == [
-        (name, stage) for name in ("cbam", "w3", "w3_mfr") for stage in (1, 2, 3)
+        (name, stage) for name in VARIANTS_SHOWN for stage in (1, 2, 3)
     ]
     for row in rows:
         assert row["num_frames"] > 0

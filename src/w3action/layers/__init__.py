@@ -6,7 +6,7 @@ from w3action.layers.non_local import NonLocal
 from w3action.layers.refinement import AttentionGuidedRefinement
 from w3action.layers.squeeze_excite import SqueezeExcite
 from w3action.layers.temporal_aggregation import TemporalAggregation
-from w3action.layers.temporal_shift import TemporalShift, temporal_shift
+from w3action.layers.temporal_shift import PastShift, TemporalShift, past_shift, temporal_shift
 from w3action.layers.w3 import W3
 
 __all__ = [
@@ -16,8 +16,10 @@ __all__ = [
     "AttentionGuidedRefinement",
     "Masks",
     "NonLocal",
+    "PastShift",
     "SqueezeExcite",
     "TemporalAggregation",
     "TemporalShift",
+    "past_shift",
     "temporal_shift",
 ]

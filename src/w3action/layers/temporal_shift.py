@@ -5,6 +5,8 @@
 Zeros beyond the ends. (B, C, T, H, W) in and out; no parameters, no multiply-adds. A single frame gets zeros in
 its shifted channels.
 
+`past_shift` is its causal form, for streams: the first eighth comes from the previous frame and nothing from the next.
+
 Source: "TSM: Temporal Shift Module for Efficient Video Understanding" (Lin et al., ICCV 2019), section 3; the
 bidirectional, in-place-of-residual form ("blockres" in its public code).
 """
@@ -25,6 +27,15 @@ def temporal_shift(x: Float[Tensor, "b c t h w"], *, fold_div: int = 8) -> Float
     return torch.cat([from_next, from_previous, frames[:, :, 2 * fold :]], dim=2).transpose(1, 2)
 
 
+def past_shift(x: Float[Tensor, "b c t h w"], *, fold_div: int = 8) -> Float[Tensor, "b c t h w"]:
+    """Shift the first C // fold_div channels forward by a frame; no frame sees a later one."""
+    fold = x.shape[1] // fold_div
+    frames = x.transpose(1, 2)  # (B, T, C, H, W)
+    zeros = torch.zeros_like(frames[:, :1, :fold])
+    from_previous = torch.cat([zeros, frames[:, :-1, :fold]], dim=1)
+    return torch.cat([from_previous, frames[:, :, fold:]], dim=2).transpose(1, 2)
+
+
 class TemporalShift(nn.Module):
     """`temporal_shift` as a layer, to stand before the first convolution of a residual branch."""
 
@@ -39,3 +50,15 @@ class TemporalShift(nn.Module):
     def extra_repr(self) -> str:
         """Show the share of shifted channels in the network's printout."""
         return f"fold_div={self.fold_div}"
+
+
+class PastShift(nn.Module):
+    """`past_shift` as a layer: the online TSM."""
+
+    def __init__(self, *, fold_div: int = 8):
+        super().__init__()
+        self.fold_div = fold_div
+
+    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
+        """Shift; see `past_shift`."""
+        return past_shift(x, fold_div=self.fold_div)

@@ -61,6 +61,7 @@ NETWORKS = {
     "tam_small": Network(small, "aggregation", None, input_size=64),
     "tsn_mobilenetv2": Network(mobilenet_v2, "none", MobileNet_V2_Weights.IMAGENET1K_V1),
     "tsm_mobilenetv2": Network(mobilenet_v2, "shift", MobileNet_V2_Weights.IMAGENET1K_V1),
+    "tsm_online_mobilenetv2": Network(mobilenet_v2, "past_shift", MobileNet_V2_Weights.IMAGENET1K_V1),
     "tam_mobilenetv2": Network(mobilenet_v2, "linear_aggregation", MobileNet_V2_Weights.IMAGENET1K_V1),
     "tsn_resnet18": Network(resnet18, "none", ResNet18_Weights.IMAGENET1K_V1),
     "tsm_resnet18": Network(resnet18, "shift", ResNet18_Weights.IMAGENET1K_V1),

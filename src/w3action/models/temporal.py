@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from w3action.layers import TemporalAggregation, TemporalShift
+from w3action.layers import PastShift, TemporalAggregation, TemporalShift
 from w3action.models.slots import Position, TemporalBuilder, nothing
 
 
@@ -24,6 +24,11 @@ def shift(*, fold_div: int = 8) -> TemporalBuilder:
     return at
 
 
+def past() -> TemporalBuilder:
+    """Shift from the past alone before every residual branch: the online TSM, which can run on a stream."""
+    return lambda position, channels: PastShift()
+
+
 def aggregation(*, relu: bool = True) -> TemporalBuilder:
     """Depthwise temporal aggregation before every residual branch: TAM."""
     return lambda position, channels: TemporalAggregation(channels, relu=relu)
@@ -37,6 +42,7 @@ def linear_aggregation() -> TemporalBuilder:
 TEMPORAL_OPERATIONS = {
     "none": none,
     "shift": shift,
+    "past_shift": past,
     "aggregation": aggregation,
     "linear_aggregation": linear_aggregation,
 }

@@ -17,9 +17,15 @@ from w3action.models.checkpoint import write_atomically
 from w3action.study.gaze import Gaze
 from w3action.study.statistics import Summary, summarize
 
-VARIANTS_SHOWN = ("cbam", "w3", "w3_mfr")
-NAMES = {"cbam": "CBAM", "w3": "W3, w/o MFR", "w3_mfr": "W3"}
-COLORS = {"cbam": "#9aa5b1", "w3": "#7fb2e5", "w3_mfr": "#1f5fa8"}
+VARIANTS_SHOWN = ("cbam", "w3", "w3_mfr", "w3_half", "w3_norm")
+NAMES = {
+    "cbam": "CBAM",
+    "w3": "W3, w/o MFR",
+    "w3_mfr": "W3",
+    "w3_half": "W3, masks from 0.5",
+    "w3_norm": "W3, norm behind 7x7",
+}
+COLORS = {"cbam": "#9aa5b1", "w3": "#7fb2e5", "w3_mfr": "#1f5fa8", "w3_half": "#c2410c", "w3_norm": "#15803d"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ def _draw(lines: Sequence[GazeLine], path: Path) -> None:
     for axes, kind in zip(panels, ("acting", "idle"), strict=True):
         for place, variant in enumerate(variants):
             shown = [line for line in lines if line.variant == variant]
-            offset = 0.16 * (place - (len(variants) - 1) / 2)
+            offset = 0.12 * (place - (len(variants) - 1) / 2)
             for line in shown:
                 values = getattr(line, kind).values
                 axes.plot([line.stage + offset] * len(values), values, "o", color=COLORS[variant], markersize=5)

@@ -32,8 +32,8 @@ def draw_table(path: Path, report: Report) -> None:
             gaps.annotate(f"vs {line.against}", (gap.high, place), (6, 0), textcoords="offset points", va="center")
     scores.set_yticks(places, [line.label for line in lines])
     scores.set_ylim(len(lines) - 0.5, -0.5)
-    scores.set_xlabel("top-1, %: a dot per seed, a bar at their mean" + _paper_note(report))
-    gaps.set_xlabel("points of top-1 above the row named, 95 % interval")
+    scores.set_xlabel("top-1, %")
+    gaps.set_xlabel("points of top-1 above the row named")
     gaps.axvline(0, color=UNCLEAR, linewidth=1)
     gaps.margins(x=0.45)
     for axes in (scores, gaps):
@@ -67,7 +67,3 @@ def draw_curves(path: Path, report: Report) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(path)
-
-
-def _paper_note(report: Report) -> str:
-    return "; a diamond: the paper, on other data" if any(line.paper_top1 for line in report.lines) else ""
