@@ -29,11 +29,12 @@ def draw_table(path: Path, report: Report) -> None:
             color = CLEAR if gap.is_clear else UNCLEAR
             gaps.plot([gap.low, gap.high], [place, place], "-", color=color, linewidth=2)
             gaps.plot([gap.mean], [place], "o", color=color, markersize=6)
-            gaps.annotate(f"vs {line.against}", (gap.high, place), (6, 0), textcoords="offset points", va="center")
+            if line.against != lines[0].label:
+                gaps.annotate(f"vs {line.against}", (gap.high, place), (6, 0), textcoords="offset points", va="center")
     scores.set_yticks(places, [line.label for line in lines])
     scores.set_ylim(len(lines) - 0.5, -0.5)
     scores.set_xlabel("top-1, %")
-    gaps.set_xlabel("points of top-1 above the row named")
+    gaps.set_xlabel("points of top-1 above the first row, or the one named")
     gaps.axvline(0, color=UNCLEAR, linewidth=1)
     gaps.margins(x=0.45)
     for axes in (scores, gaps):
