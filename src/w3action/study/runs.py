@@ -77,7 +77,7 @@ class Result:
         train_top1: of the last epoch's training clips.
         train_clips_per_second: of the median epoch.
         eval_clips_per_second: while measuring, loading included.
-        seconds: of training and measuring, in the session that finished it.
+        seconds: of training and measuring, in the process that finished it.
         correct: whether each video of the test set was right, in the manifest's order.
     """
 
