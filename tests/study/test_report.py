@@ -12,7 +12,7 @@ from w3action.study.tables import TABLES
 def result(variant: str, seed: int, right: list[int]) -> Result:
     correct = np.isin(np.arange(10), right)
     top1 = 100 * float(correct.mean())
-    return Result(variant, seed, top1, 90.0, top1, 99.0, 0.5, 1000, 100.0 + seed, 300.0, 9.0, correct)
+    return Result(variant, seed, top1, 90.0, top1, 99.0, 0.5, 1000, 100.0 + seed, 300.0, 9.0, "a.csv, test", correct)
 
 
 def results_of(*results: Result) -> dict[tuple[str, int], Result]:

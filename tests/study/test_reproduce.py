@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from w3action.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from w3action.config import ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig
 from w3action.study import reproduce as module
 from w3action.study.figure3 import VARIANTS_SHOWN
 from w3action.study.reproduce import reproduce
@@ -58,6 +58,18 @@ def test_every_row_is_run_once_and_told_of(study, tabletop):
     again = []
     run("table7", tabletop, out, again)
     assert again == []
+
+
+def test_finished_runs_of_other_settings_or_videos_are_not_taken_for_these(study, tabletop):
+    out, _, _ = study
+    with pytest.raises(ConfigError, match=r"seed_0 holds a run with other settings .*epochs is 1, not 2"):
+        run("table7", tabletop, out, [], recipe=dataclasses.replace(TINY, epochs=2))
+    videos = find_videos(tabletop, None, None)
+    elsewhere = dataclasses.replace(videos, test_split="val")
+    jobs = plan(["w3"], seeds=[0], recipe=TINY, network="tsm_small", rates={}, out=out)
+    assert run_jobs(jobs, videos, num_parallel=1, say=print).keys() == {("w3", 0)}
+    with pytest.raises(StudyError, match=r"was tested on manifest\.csv, test, not manifest\.csv, val; give another"):
+        run_jobs(jobs, elsewhere, num_parallel=1, say=print)
 
 
 def test_the_report_holds_the_papers_column_and_ours(study):
@@ -163,7 +175,7 @@ def test_wrong_input_is_named(table, options, message, tabletop, tmp_path):
 
 def test_of_equal_rates_the_recipes_own_is_chosen():
     def found(top1):
-        return Result("", 1000, top1, 90.0, 50.0, 99.0, 0.1, 9, 100.0, 200.0, 3.0, np.ones(4, bool))
+        return Result("", 1000, top1, 90.0, 50.0, 99.0, 0.1, 9, 100.0, 200.0, 3.0, "a.csv, val", np.ones(4, bool))
 
     factors, (one, other) = (0.5, 1.0, 2.0), module.SWEEP_SEEDS
     results = {(f"tsm_rate{factor:g}", one): found(50.0) for factor in factors}

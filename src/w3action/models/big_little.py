@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone
+from w3action.models.backbone import Backbone, start_convolutions_
 from w3action.models.resnet import Bottleneck
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
@@ -156,9 +156,7 @@ class BigLittleNet(Backbone):
                 )
             self.add_module(f"layer{stage + 1}", layer)
             channels = 4 * width
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d) and ".slots." not in name:  # a layer in a slot starts its own way
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        start_convolutions_(self)
 
     def part(self, x: Tensor, num_frames: int, slots: Slots) -> tuple[Tensor, Tensor]:
         """Let all frames meet, then return what the big and what the little branch see of them."""

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone
+from w3action.models.backbone import Backbone, start_convolutions_
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 
@@ -149,13 +149,6 @@ def inception_blocks(rows: tuple[Row, ...], *, fillers: Fillers, counts: tuple[i
         so_far[row.stage] += 1
         channels = joined
     return blocks
-
-
-def start_convolutions_(backbone: nn.Module) -> None:
-    """Give the backbone's convolutions He's initialisation, in place; a layer in a slot starts its own way."""
-    for name, module in backbone.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d) and ".slots." not in name:
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 class BNInception(Backbone):

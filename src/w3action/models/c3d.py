@@ -20,8 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone
-from w3action.models.resnet3d import attend, slots_at
+from w3action.models.backbone import Backbone, start_convolutions_
+from w3action.models.resnet3d import slots_at
 from w3action.models.slots import Fillers, Position, Slots
 
 CHANNELS_BY_STAGE = ((64,), (128,), (256, 256), (512, 512), (512, 512))
@@ -39,8 +39,8 @@ class ConvReLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> tuple[Float[Tensor, "b c2 t h w"], Masks | None]:
         """Return the layer's output and the masks of its attention."""
-        x, inside = attend(self.slots, self.conv(x), "residual")
-        x, behind = attend(self.slots, x.relu(), "output")
+        x, inside = self.slots.attend_clips(self.conv(x), "residual")
+        x, behind = self.slots.attend_clips(x.relu(), "output")
         return x, inside or behind
 
 
@@ -70,11 +70,7 @@ class C3D(Backbone):
             self.fc6 = nn.Conv3d(in_channels, NUM_FEATURES, (1, FC6_SIZE, FC6_SIZE))
             self.fc7 = nn.Conv3d(NUM_FEATURES, NUM_FEATURES, 1)
             self.dropout = nn.Dropout(dropout)
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Conv3d) and ".slots." not in name:  # a layer in a slot starts its own way
-                assert module.bias is not None
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")  # fan in: no norm holds the features' size
-                nn.init.zeros_(module.bias)
+        start_convolutions_(self, mode="fan_in")  # no batch norm holds the features' size
 
     def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
         """Return fc7's features, or the last pool's, and, stage by stage, the masks of each attention."""

@@ -27,14 +27,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone
+from w3action.models.backbone import Backbone, start_convolutions_
 from w3action.models.bn_inception import (
     NUM_FEATURES,
     ROWS,
     InceptionBlock,
     double_start,
     inception_blocks,
-    start_convolutions_,
     stem,
 )
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
@@ -65,13 +64,11 @@ class Block3D(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Masks | None]:
         """Map sums to the block's sum and the masks of its attention."""
         activated = self.bn1(x).relu_()
-        y = unfold(self.slots.before(fold(activated), x.shape[2]), x.shape[2])
-        y = self.conv2(self.bn2(self.conv1(y)).relu_())
-        num_frames = y.shape[2]
-        y, inside = self.slots.attend(fold(y), num_frames, "residual")
+        y = activated if self.slots.temporal is None else self.slots.temporal(activated)
+        y, inside = self.slots.attend_clips(self.conv2(self.bn2(self.conv1(y)).relu_()), "residual")
         identity = x if self.downsample is None else self.downsample(activated)
-        y, behind = self.slots.attend(y + fold(identity), num_frames, "output")
-        return unfold(y, num_frames), inside or behind
+        y, behind = self.slots.attend_clips(y + identity, "output")
+        return y, inside or behind
 
 
 def conv3d(in_channels: int, width: int, *, stride: int = 1) -> nn.Conv3d:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone
+from w3action.models.backbone import Backbone, start_convolutions_
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 # Table 2: expansion, output channels, repetitions, stride of the first, stage (-1: before the first stage).
@@ -87,9 +87,7 @@ class MobileNetV2(Backbone):
                 channels = out_channels
         features.append(conv_norm_relu6(channels, NUM_FEATURES, 1))
         self.features = nn.ModuleList(features)
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d) and ".slots." not in name:  # a layer in a slot starts its own way
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        start_convolutions_(self)
 
     def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""

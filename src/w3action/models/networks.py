@@ -26,6 +26,7 @@ from w3action.models.eco import eco_full, eco_lite
 from w3action.models.mobilenet_v2 import mobilenet_v2
 from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101, small
 from w3action.models.resnet3d import (
+    from_torchvision_r2plus1d,
     i3d_resnet18,
     i3d_resnet50,
     inflate_state_dict,
@@ -46,7 +47,7 @@ class Network:
     backbone: Callable[[Fillers], Backbone]
     temporal: str
     imagenet: WeightsEnum | None
-    convert: Converter | None = None  # of ImageNet weights to this backbone's layout
+    convert: Converter | None = None  # of torchvision's weights to this backbone's layout
     head: str = "average"
     head_options: dict[str, Any] = field(default_factory=dict)
     input_size: int = 224  # pixels
@@ -106,7 +107,7 @@ NETWORKS = {
         num_frames=32,
         paper_gflops=153,
     ),
-    "r2plus1d_18": Network(r2plus1d_18, "none", None, input_size=112, num_frames=16),
+    "r2plus1d_18": Network(r2plus1d_18, "none", None, convert=from_torchvision_r2plus1d, input_size=112, num_frames=16),
     "r2plus1d_34": Network(r2plus1d_34, "none", None, input_size=112, num_frames=32),
     "r2plus1d_50": Network(r2plus1d_50, "none", None, input_size=112, num_frames=32),
     "slowfast_4x16_resnet50": Network(slowfast_4x16_resnet50, "none", None, num_frames=32),

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone
+from w3action.models.backbone import Backbone, start_convolutions_
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 
@@ -156,13 +156,6 @@ class SmallResNet(StagedBackbone):
             self.add_module(f"layer{stage + 1}", nn.ModuleList([block]))
             channels = width
         self.num_features = channels
-
-
-def start_convolutions_(backbone: ResNet) -> None:
-    """Give the backbone's convolutions He's initialisation, in place; a layer in a slot starts its own way."""
-    for name, module in backbone.named_modules():
-        if isinstance(module, nn.Conv2d) and ".slots." not in name:
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def resnet18(fillers: Fillers) -> ResNet:

@@ -24,8 +24,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone
-from w3action.models.slots import Fillers, Place, Position, Slots
+from w3action.models.backbone import Backbone, start_convolutions_
+from w3action.models.slots import Fillers, Position, Slots
 from w3action.models.weights import check_fit
 
 Triple = tuple[int, int, int]  # time, height, width
@@ -98,19 +98,10 @@ class Bottleneck(nn.Module):
 
 def residual(block: BasicBlock | Bottleneck, x: Tensor) -> tuple[Tensor, Masks | None]:
     """Run a block: branch, attention, addition."""
-    y, inside = attend(block.slots, block.branch(x), "residual")
+    y, inside = block.slots.attend_clips(block.branch(x), "residual")
     identity = x if block.downsample is None else block.downsample(x)
-    y, behind = attend(block.slots, (y + identity).relu_(), "output")
+    y, behind = block.slots.attend_clips((y + identity).relu_(), "output")
     return y, inside or behind
-
-
-def attend(
-    slots: Slots, x: Float[Tensor, "b c t h w"], place: Place
-) -> tuple[Float[Tensor, "b c t h w"], Masks | None]:
-    """Apply the attention if it stands at `place`: `Slots.attend` for clips that were never folded."""
-    if slots.attention is None or slots.place != place:
-        return x, None
-    return slots.attention(x)
 
 
 def slots_at(fillers: Fillers, position: Position, *, out_channels: int) -> Slots:
@@ -222,13 +213,6 @@ class ResNet3d(Backbone):
             if stage == 0:
                 x = self.maxpool2(x)
         return x, masks
-
-
-def start_convolutions_(backbone: nn.Module) -> None:
-    """Give a backbone's convolutions He's initialisation, in place; a layer in a slot starts its own way."""
-    for name, module in backbone.named_modules():
-        if isinstance(module, nn.Conv3d) and ".slots." not in name:
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def i3d_resnet50(fillers: Fillers) -> ResNet3d:

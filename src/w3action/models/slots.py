@@ -88,8 +88,16 @@ class Slots(nn.Module):
         """Apply the attention if it stands at `place`."""
         if self.attention is None or self.place != place:
             return x, None
-        attended, masks = self.attention(unfold(x, num_frames))
+        attended, masks = self.attend_clips(unfold(x, num_frames), place)
         return fold(attended), masks
+
+    def attend_clips(
+        self, x: Float[Tensor, "b c t h w"], place: Place
+    ) -> tuple[Float[Tensor, "b c t h w"], Masks | None]:
+        """Apply the attention if it stands at `place`, to clips that were never folded: those of 3D convolutions."""
+        if self.attention is None or self.place != place:
+            return x, None
+        return self.attention(x)
 
 
 def fold(clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:

@@ -27,8 +27,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone
-from w3action.models.resnet3d import Bottleneck, conv3d, slots_at, start_convolutions_
+from w3action.models.backbone import Backbone, start_convolutions_
+from w3action.models.resnet3d import Bottleneck, conv3d, slots_at
 from w3action.models.slots import Fillers, Position
 
 NUM_BLOCKS = (3, 4, 6, 3)

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone
+from w3action.models.backbone import Backbone, start_convolutions_
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 # Column D: channels of the convolutions, stage by stage.
@@ -67,11 +67,7 @@ class VGG16(Backbone):
                 )
             layers.append(AttendedPool(slots))
         self.features = nn.ModuleList(layers)
-        for layer in self.features:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
+        start_convolutions_(self)
 
     def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""

@@ -103,7 +103,8 @@ def measure_gaze(
         For every stage, acting and not acting.
 
     Raises:
-        TracksError: the network has no spatial masks, or a track is shorter than its video.
+        TracksError: the network has no spatial masks, a track is shorter than its video, or no frame shows the hand
+            acting, or doing nothing.
         DecodeError: a video cannot be read.
     """
     found: dict[tuple[int, bool], list[tuple[float, float, float]]] = defaultdict(list)
@@ -132,6 +133,10 @@ def measure_gaze(
         for stage, mask in enumerate(masks, start=1):
             for numbers, acting in zip(_on_hand(mask[0].float().cpu(), hands), track.acting[picked], strict=True):
                 found[stage, bool(acting)].append(numbers)
+    if {acting for _, acting in found} != {False, True}:
+        raise TracksError(
+            "figure 3 compares frames in which the hand acts with others; these tracks have only one kind"
+        )
     return [_average(stage, acting, np.array(rows)) for (stage, acting), rows in sorted(found.items())]
 
 

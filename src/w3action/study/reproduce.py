@@ -122,7 +122,7 @@ class _Study:
         report = compile_report(dataclasses.replace(table, rows=rows), results, about=self.about(table.name))
         return write_report(report, self.out)
 
-    def figure3(self) -> Path | None:
+    def figure3(self) -> Path:
         variants = [name for name in VARIANTS_SHOWN if exists(name, self.network)]
         self.run(FIGURE, variants)
         column = self.recipe.data.label_column

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -30,7 +31,7 @@ from w3action.models import NETWORKS
 from w3action.models.checkpoint import write_atomically
 from w3action.study.tables import VARIANTS, rate_factor_of
 from w3action.train import train
-from w3action.train.folder import read_metrics
+from w3action.train.folder import claim, read_metrics
 
 RESULT_FILE = "result.json"
 LOG_FILE = "log.txt"
@@ -56,6 +57,11 @@ class Videos:
         """Whether what is reported on was not chosen by."""
         return (self.test, self.test_split) != (self.choosing, self.choosing_split)
 
+    def tested_on(self, job: "Job") -> str:
+        """Say what a job is measured on."""
+        path, split = (self.choosing, self.choosing_split) if job.is_trial else (self.test, self.test_split)
+        return f"{path.name}, {split}" if split else path.name
+
 
 @dataclass(frozen=True)
 class Job:
@@ -78,6 +84,7 @@ class Result:
         train_clips_per_second: of the median epoch.
         eval_clips_per_second: while measuring, loading included.
         seconds: of training and measuring, in the process that finished it.
+        tested_on: the list of videos and its split.
         correct: whether each video of the test set was right, in the manifest's order.
     """
 
@@ -92,6 +99,7 @@ class Result:
     train_clips_per_second: float
     eval_clips_per_second: float
     seconds: float
+    tested_on: str
     correct: Bool[np.ndarray, " n"]
 
 
@@ -184,6 +192,18 @@ def read_result(folder: Path) -> Result | None:
     return Result(**content)
 
 
+def _finished(job: Job, videos: Videos) -> Result | None:
+    """Read what came of a job, if it is done; the same folder with other settings or videos is an error."""
+    result = read_result(job.folder)
+    if result is None:
+        return None
+    claim(job.folder, job.config, data=videos.data, val=videos.val, resume=True)
+    tested_on = videos.tested_on(job)
+    if result.tested_on != tested_on:
+        raise StudyError(f"{job.folder} was tested on {result.tested_on}, not {tested_on}; give another --out")
+    return result
+
+
 def run_jobs(
     jobs: Iterable[Job], videos: Videos, *, num_parallel: int, say: Callable[[str], None]
 ) -> dict[tuple[str, int], Result]:
@@ -196,10 +216,12 @@ def run_jobs(
         say: gets a line for each finished run.
 
     Raises:
-        StudyError: runs failed; the others are done, and the message names the first.
+        StudyError: runs failed, and the message names the first; the others are done. Or a finished run was tested on
+            other videos than these.
+        ConfigError: a finished run was made with other settings or on other videos.
     """
     jobs = list(jobs)
-    results = {(job.variant, job.seed): found for job in jobs if (found := read_result(job.folder)) is not None}
+    results = {(job.variant, job.seed): found for job in jobs if (found := _finished(job, videos)) is not None}
     waiting = [job for job in jobs if (job.variant, job.seed) not in results]
     if not waiting:
         return results
@@ -227,6 +249,10 @@ def run_jobs(
                 try:
                     result = results[job.variant, job.seed] = future.result()
                     outcome = f"{result.top1:.1f} %, {result.seconds:.0f} s"
+                except BrokenProcessPool as error:
+                    raise StudyError(
+                        f"{job.folder}: a run was ended from outside, perhaps for want of memory; try fewer --jobs"
+                    ) from error
                 except (ValueError, OSError) as error:
                     outcome = failures[job.folder] = f"failed: {error}"
                 left = (time.perf_counter() - started) / num_done * (num_all - num_done) / 60
@@ -284,6 +310,7 @@ def _do(job: Job, videos: Videos) -> Result:
         train_clips_per_second=statistics.median(epoch["clips_per_second"] for epoch in epochs),
         eval_clips_per_second=measured.clips_per_second,
         seconds=time.perf_counter() - started,
+        tested_on=videos.tested_on(job),
         correct=measured.correct,
     )
     write_atomically(job.folder / RESULT_FILE, (json.dumps(_as_json(result), indent=2) + "\n").encode())

@@ -116,13 +116,13 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
-def _without(variant: str, fraction: float) -> str:
+def _at_fraction(variant: str, fraction: float) -> str:
     return variant if fraction == 1.0 else f"{variant}_{fraction:.0%}".replace("%", "pct")
 
 
 # Fewer clips are fewer steps an epoch; with 1 / sqrt(fraction) times the epochs they are not starved of steps.
 VARIANTS |= {
-    _without(name, fraction): Variant(
+    _at_fraction(name, fraction): Variant(
         VARIANTS[name].settings,
         VARIANTS[name].family,
         fraction=fraction,
@@ -234,8 +234,8 @@ TABLES: dict[str, Table] = {
             tuple(
                 Row(
                     f"{name}, {fraction:.0%} of the clips",
-                    _without(name, fraction),
-                    against=_without("tsm", fraction),
+                    _at_fraction(name, fraction),
+                    against=_at_fraction("tsm", fraction),
                     curve=(name, 100 * fraction),
                 )
                 for fraction in FRACTIONS

@@ -8,13 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from w3action.models import NETWORKS, Checkpoint, create_model, load_checkpoint
+from w3action.models import Checkpoint, create_model, load_checkpoint
 from w3action.models.importing import LAYOUTS, export_state_dict, import_checkpoint
 from w3action.models.importing.layout import blocks_of, tensor_names
-from w3action.models.mobilenet_v2 import mobilenet_v2
-from w3action.models.networks import Network
-from w3action.models.slots import fold, unfold
-from w3action.models.temporal import TEMPORAL_OPERATIONS
 
 CLASSES = ("left", "right", "up", "down", "still")
 
@@ -47,26 +43,8 @@ CASES = {
     "torchvision mobilenet": Case("torchvision", "tsn_mobilenetv2", **FREE_TSN),
     "timm mobilenet": Case("timm", "tsn_mobilenetv2", **FREE_TSN),
     "epic55": Case("epic55", "tsm_resnet18", {"head": "verb"}, exports=False),
-    "tsm-online": Case("tsm-online", "past_mobilenetv2", {"network": "past_mobilenetv2"}),
+    "tsm-online": Case("tsm-online", "tsm_online_mobilenetv2", {"network": "tsm_online_mobilenetv2"}),
 }
-
-
-class PastShift(nn.Module):
-    """The online demo's shift, on clips."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        eighth = x.shape[1] // 8
-        before = torch.cat([torch.zeros_like(x[:, :eighth, :1]), x[:, :eighth, :-1]], dim=2)
-        return torch.cat([before, x[:, eighth:]], dim=1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def past_network():
-    """A network that shifts from the past alone, for as long as these tests run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TEMPORAL_OPERATIONS, "past", lambda: lambda position, channels: PastShift())
-        patch.setitem(NETWORKS, "past_mobilenetv2", Network(mobilenet_v2, "past", None))
-        yield
 
 
 @dataclass(frozen=True)
@@ -78,7 +56,7 @@ class Imported:
 
 
 @pytest.fixture(scope="module", params=CASES)
-def imported(request, tmp_path_factory, scramble, settle, other_projects, past_network) -> Imported:
+def imported(request, tmp_path_factory, scramble, settle, other_projects) -> Imported:
     folder: Path = tmp_path_factory.mktemp("imported")
     case = CASES[request.param]
     torch.manual_seed(0)
@@ -167,12 +145,3 @@ def test_every_tensor_has_a_name_of_its_own(layout, name):
     names = tensor_names(model, LAYOUTS[layout], classifier="classifier", with_attention=False)
     assert set(names) == set(model.state_dict())
     assert len(set(names.values())) == len(names)
-
-
-def test_the_online_shift_of_this_file_is_right():
-    """Zero before the first frame, otherwise the previous frame's first eighth."""
-    x = torch.arange(2 * 16 * 3.0).reshape(1, 16, 3, 2, 1)
-    y = unfold(fold(PastShift()(x)), 3)
-    assert torch.equal(y[:, :2, 1:], x[:, :2, :-1])
-    assert not y[:, :2, 0].any()
-    assert torch.equal(y[:, 2:], x[:, 2:])

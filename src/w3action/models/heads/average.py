@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.models.heads.head import Head
+from w3action.models.heads.head import Head, scoring_layer
 
 
 class AverageHead(Head):
@@ -20,10 +20,7 @@ class AverageHead(Head):
     def __init__(self, in_channels: int, num_classes: int, *, dropout: float = 0.5, initial_std: float | None = 0.001):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(in_channels, num_classes)
-        if initial_std is not None:
-            nn.init.normal_(self.fc.weight, std=initial_std)
-            nn.init.zeros_(self.fc.bias)
+        self.fc = scoring_layer(in_channels, num_classes, initial_std=initial_std)
 
     def frame_logits(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t k"]:
         """Score every frame."""

@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.models.heads.head import Head
+from w3action.models.heads.head import Head, scoring_layer
 
 Operator = Literal["average", "max", "non_local"]
 
@@ -81,10 +81,8 @@ class FeatureBankHead(Head):
                 in_channels, self.bank_channels, width=width, num_layers=num_layers, dropout=bank_dropout
             )
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(in_channels + (width if operator == "non_local" else self.bank_channels), num_classes)
-        if initial_std is not None:
-            nn.init.normal_(self.fc.weight, std=initial_std)
-            nn.init.zeros_(self.fc.bias)
+        read_channels = width if operator == "non_local" else self.bank_channels
+        self.fc = scoring_layer(in_channels + read_channels, num_classes, initial_std=initial_std)
 
     def forward(
         self, features: Float[Tensor, "b c t h w"], bank: Float[Tensor, "b n d"] | None = None

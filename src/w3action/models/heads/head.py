@@ -4,6 +4,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
+def scoring_layer(in_features: int, out_features: int, *, initial_std: float | None) -> nn.Linear:
+    """Build a linear layer with weights N(0, initial_std) and no bias at first; None keeps PyTorch's own start."""
+    layer = nn.Linear(in_features, out_features)
+    if initial_std is not None:
+        nn.init.normal_(layer.weight, std=initial_std)
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
 class Head(nn.Module):
     """Base of the heads; a subclass defines `forward`, and its last layer is `fc`."""
 

@@ -16,7 +16,7 @@ CVPR 2015), section 4: an LSTM on a convolutional network's features, scores ave
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.models.heads.head import Head
+from w3action.models.heads.head import Head, scoring_layer
 
 
 class RecurrentHead(Head):
@@ -47,10 +47,7 @@ class RecurrentHead(Head):
             raise ValueError(f"hidden is {hidden} and num_layers {num_layers}; both must be at least 1")
         self.lstm = nn.LSTM(in_channels, hidden, num_layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(hidden, num_classes)
-        if initial_std is not None:
-            nn.init.normal_(self.fc.weight, std=initial_std)
-            nn.init.zeros_(self.fc.bias)
+        self.fc = scoring_layer(hidden, num_classes, initial_std=initial_std)
 
     def frame_logits(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t k"]:
         """Score every step: what the frames up to it say."""

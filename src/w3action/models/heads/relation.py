@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.models.heads.head import Head
+from w3action.models.heads.head import Head, scoring_layer
 
 BOTTLENECK = 256  # numbers that are left of a frame
 MULTISCALE_WIDTH = 256  # hidden width of the MLP of every scale
@@ -66,10 +66,7 @@ class RelationHead(Head):
         self.num_frames = num_frames
         self.num_relations = num_relations
         self.dropout = nn.Dropout(dropout)
-        self.bottleneck = nn.Linear(in_channels, BOTTLENECK)
-        if initial_std is not None:
-            nn.init.normal_(self.bottleneck.weight, std=initial_std)
-            nn.init.zeros_(self.bottleneck.bias)
+        self.bottleneck = scoring_layer(in_channels, BOTTLENECK, initial_std=initial_std)
         self.scales = tuple(range(2, num_frames + 1)) if multiscale else (num_frames,)
         width = MULTISCALE_WIDTH if multiscale else SINGLE_WIDTH
         self.relations = nn.ModuleList(
