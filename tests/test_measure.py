@@ -28,7 +28,7 @@ def test_the_report_says_all_that_is_needed_to_repeat_it(run, tabletop):
     measured = measure(run, data=tabletop, split="test", num_workers=0)
     report = json.loads(measured.report.read_text())
     assert measured.report == run / "eval_center.json"
-    assert measured.picture.is_file()
+    assert [picture.is_file() for picture in measured.pictures] == [True]
     assert report["num_videos"] == 16
     assert report["top1"] == measured.metrics.top1
     assert len(report["per_class"]) == 16

@@ -36,6 +36,7 @@ class ModelConfig:
     head_options: dict[str, Any] = field(default_factory=dict)
     dropout: Share = 0.5
     pretrained: str | None = None  # "imagenet", a file, or None for random weights
+    proposer: str | None = None  # of a region graph's detector: "coco", a file, or None for random weights
 
 
 @pydantic.with_config(_STRICT)
@@ -43,6 +44,7 @@ class ModelConfig:
 class DataConfig:
     """Which clips, how they are cut and varied."""
 
+    modality: Literal["rgb", "flow"] = "rgb"  # flow: stacks of five optical flows instead of frames
     num_frames: PositiveInt = 8
     size: PositiveInt = 224  # pixels, the side of the square crop
     resize: PositiveInt | None = None  # pixels, the shorter side when decoded; None: 8/7 of `size`
@@ -53,7 +55,7 @@ class DataConfig:
     # auto: flip, and swap the labels that speak of a side; off if a class has no mirror. plain: flip, keep labels.
     flip: Literal["auto", "off", "plain"] = "auto"
     color_jitter: Share = 0.0
-    label_column: str = "label"
+    label_column: str = "label"  # several, as in "verb,noun", train a classifier each
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of each class's training clips, for learning curves
     num_workers: NonNegativeInt = 2
     cache_gib: NonNegativeFloat = 0.0  # decoded frames kept in memory; for small sets with num_workers=0

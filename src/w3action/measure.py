@@ -1,10 +1,10 @@
-"""Measure a finished run: checkpoint + videos + protocol -> numbers, a picture, and all that is needed to repeat it."""
+"""Measure a finished run: checkpoint + videos + protocol -> numbers, scores, a picture, all needed to repeat it."""
 
 import importlib.metadata
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,14 @@ import torch
 from jaxtyping import Bool
 
 from w3action.data import FrameCache, read_manifest
-from w3action.evaluate import Metrics, compute_metrics, evaluate_videos
+from w3action.data.clip import modality_of
+from w3action.data.identity import identity
+from w3action.evaluate import Metrics, evaluate_videos
+from w3action.evaluate.metrics import compute_all_metrics
 from w3action.evaluate.protocols import look_up
 from w3action.evaluate.report import draw_confusion
+from w3action.evaluate.score_file import VideoScores, to_bytes
+from w3action.labellings import are_right
 from w3action.models import Cost, count_cost, load_checkpoint
 from w3action.models.checkpoint import WEIGHTS_FILE, write_atomically
 from w3action.train.folder import RUN_FILE
@@ -26,7 +31,8 @@ from w3action.train.folder import RUN_FILE
 class Measurement:
     """A run's figures by one protocol."""
 
-    metrics: Metrics
+    metrics: Metrics  # of several labellings: of outcomes
+    parts: dict[str, Metrics]  # of each labelling, where there are several
     classes: tuple[str, ...]
     cost: Cost  # of one view
     num_views: int
@@ -34,7 +40,8 @@ class Measurement:
     num_skipped: int
     correct: Bool[np.ndarray, " n"]  # whether each video's first guess is right, in the manifest's order
     report: Path  # JSON
-    picture: Path  # the confusion matrix
+    scores: Path | None  # of every video, to be fused with another run's; None of several labellings
+    pictures: tuple[Path, ...]  # confusion matrices, one for each labelling
 
 
 def measure(
@@ -53,7 +60,7 @@ def measure(
     on_start: Callable[[int], None] = lambda count: None,
     on_videos: Callable[[int], None] = lambda count: None,
 ) -> Measurement:
-    """Evaluate a run on videos and write `eval_<protocol>.json` and `confusion_<protocol>.png`.
+    """Evaluate a run on videos; write `eval_<protocol>.json`, its `scores_...safetensors` and `confusion_...png`.
 
     Args:
         run: the folder of a finished run.
@@ -85,10 +92,12 @@ def measure(
         checkpoint.model,
         manifest.videos,
         classes=checkpoint.classes,
+        sizes=checkpoint.sizes,
         protocol=chosen,
         num_frames=clip.num_frames,
         size=clip.size,
         resize=clip.resize,
+        modality=modality_of(checkpoint.model.arguments["in_channels"]),
         device=placed,
         batch_size=batch_size,
         num_workers=num_workers,
@@ -97,27 +106,34 @@ def measure(
         on_videos=on_videos,
     )
     seconds = time.perf_counter() - started
-    metrics = compute_metrics(scores.scores, scores.labels)
-    correct = (scores.scores.argmax(dim=1) == scores.labels)[scores.indices.argsort()]
+    sizes = checkpoint.sizes
+    metrics, single = compute_all_metrics(scores.scores, scores.labels, sizes)
+    parts = dict(zip(checkpoint.labellings, single, strict=True))
+    order = scores.indices.argsort()
+    correct = are_right(scores.scores, scores.labels, sizes)[order]
     num_views = chosen.num_clips * chosen.transform(size=clip.size, resize=clip.resize).num_views
     view_size = chosen.view_size(size=clip.size, resize=clip.resize)
-    cost = count_cost(checkpoint.model, num_frames=clip.num_frames, size=view_size)
+    in_channels = checkpoint.model.arguments["in_channels"]
+    cost = count_cost(checkpoint.model, num_frames=clip.num_frames, size=view_size, in_channels=in_channels)
 
     out = out or checkpoint.path.parent
-    report, picture = out / f"eval_{protocol}.json", out / f"confusion_{protocol}.png"
+    pictures = [out / f"confusion_{protocol}_{name}.png" for name in parts] or [out / f"confusion_{protocol}.png"]
     measurement = Measurement(
         metrics,
+        parts,
         checkpoint.classes,
         cost,
         num_views,
         clips_per_second=metrics.num_videos * num_views / seconds,
         num_skipped=len(scores.bad),
         correct=correct.numpy(),
-        report=report,
-        picture=picture,
+        report=out / f"eval_{protocol}.json",
+        scores=None if parts else out / f"scores_{protocol}.safetensors",
+        pictures=tuple(pictures),
     )
     about = {
         "run": str(run),
+        "recipe": settings["config"]["recipe"] if settings else None,
         "data": str(data),
         "split": split,
         "weights": checkpoint.path.name,
@@ -128,13 +144,52 @@ def measure(
         "device": str(placed),
         "settings": settings,
     }
-    write_atomically(report, (json.dumps(_as_json(measurement, protocol, about), indent=2) + "\n").encode())
-    draw_confusion(metrics, checkpoint.classes, picture, title=f"{run.name}: {metrics.top1:.1f} % top-1, {protocol}")
+    if measurement.scores is not None:
+        scored = VideoScores(
+            scores.scores[order],
+            scores.labels[order],
+            tuple(identity(manifest.videos[i], source=manifest.source) for i in scores.indices[order].tolist()),
+            checkpoint.classes,
+            chosen.fusion,
+            {
+                "run": str(run),
+                "recipe": about["recipe"],
+                "protocol": protocol,
+                "split": split,
+                "weights_sha256": checkpoint.sha256,
+                "gflops": cost.gflops * num_views,
+                "params": cost.params,
+            },
+        )
+        write_atomically(measurement.scores, to_bytes(scored))
+    content = json.dumps(_as_json(measurement, protocol, about), indent=2) + "\n"
+    write_atomically(measurement.report, content.encode())
+    drawn = parts or {run.name: metrics}
+    for (name, part), path in zip(drawn.items(), pictures, strict=True):
+        title = f"{name}: {part.top1:.1f} % top-1, {protocol}"
+        draw_confusion(part, _own_classes(measurement, name), path, title=title)
     return measurement
+
+
+def _own_classes(measured: Measurement, labelling: str) -> list[str]:
+    """Return the classes of one labelling, or all where there is but one."""
+    if not measured.parts:
+        return list(measured.classes)
+    prefix = f"{labelling}: "
+    return [name.removeprefix(prefix) for name in measured.classes if name.startswith(prefix)]
 
 
 def _as_json(measured: Measurement, protocol: str, about: dict[str, Any]) -> dict[str, Any]:
     metrics = measured.metrics
+    tasks = {
+        name: {
+            "top1": part.top1,
+            "top5": part.top5,
+            "mean_class_accuracy": part.mean_class_accuracy,
+            **_classes_as_json(part, _own_classes(measured, name)),
+        }
+        for name, part in measured.parts.items()
+    }
     return {
         "protocol": protocol,
         "num_videos": metrics.num_videos,
@@ -147,10 +202,18 @@ def _as_json(measured: Measurement, protocol: str, about: dict[str, Any]) -> dic
         "gflops": measured.cost.gflops * measured.num_views,
         "params": measured.cost.params,
         "clips_per_second": measured.clips_per_second,
-        "per_class": dict(zip(measured.classes, metrics.per_class, strict=True)),
-        "confusion": metrics.confusion.tolist(),
+        **_classes_as_json(metrics, () if measured.parts else measured.classes),
+        **({"tasks": tasks} if tasks else {}),
+        "scores": None if measured.scores is None else measured.scores.name,
         **about,
     }
+
+
+def _classes_as_json(metrics: Metrics, classes: Sequence[str]) -> dict[str, Any]:
+    if metrics.confusion is None:
+        return {}
+    per_class = dict(zip(classes, metrics.per_class, strict=True))
+    return {"per_class": per_class, "confusion": metrics.confusion.tolist()}
 
 
 def _settings_of(run: Path) -> dict[str, Any] | None:

@@ -1,3 +1,5 @@
+import tarfile
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +56,26 @@ def test_spans_and_sizes_are_kept_apart(video):
     assert cache.get(video, 48).num_frames == 60
     assert tuple(cache.get(video, None).frames.shape[2:]) == (96, 128)
     assert len(cache) == 3
+
+
+def test_spans_of_frames_and_members_of_a_tar_are_kept_apart(video, tmp_path, draw_video):
+    other = draw_video("other.mp4", num_frames=20).read_bytes()
+    tar = tmp_path / "shard.tar"
+    with tarfile.open(tar, "w") as shard:
+        for path in (video.path, draw_video("other.mp4")):
+            shard.add(path, arcname=path.name)
+    with tarfile.open(tar) as shard:
+        places = [(member.offset_data, member.size) for member in shard]
+    assert tar.read_bytes()[places[1][0] : places[1][0] + places[1][1]] == other
+    members = [Video(path=tar, label=0, byte_offset=offset, num_bytes=size) for offset, size in places]
+    span = Video(path=tar, label=0, byte_offset=places[0][0], num_bytes=places[0][1], first_frame=5, num_frames=3)
+
+    cache = FrameCache(10 * CLIP_BYTES)
+    assert read_numbers(cache.get(members[0], 48).frames) == list(range(60))
+    assert read_numbers(cache.get(members[1], 48).frames) == list(range(20))
+    assert read_numbers(cache.get(span, 48).frames) == [5, 6, 7]
+    assert read_numbers(cache.get(Video(path=video.path, label=0, first_frame=57), 48).frames) == [57, 58, 59]
+    assert len(cache) == 4
 
 
 def test_a_full_cache_decodes_only_what_is_picked(video, decoded):

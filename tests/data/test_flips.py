@@ -79,6 +79,20 @@ class TestFactsOfTheField:
         names = (shared_dir / "annotations/mmaction2_label_maps/sthv1.txt").read_text().splitlines()
         assert find_flip_pairs(names).pairs == ((2, 4), (30, 41), (52, 66))
 
+    def test_ssv1_sorted(self, shared_dir):
+        names = (shared_dir / "annotations/mmaction2_label_maps/sthv1.txt").read_text().splitlines()
+        flips = find_flip_pairs(sorted(names))
+        assert flips.pairs == ((86, 87), (93, 94), (166, 167))
+        assert flips.unpaired == ()
+
+    def test_egogesture(self, shared_dir):
+        lines = (shared_dir / "annotations/egogesture/classIndAllbutNone.txt").read_text().splitlines()
+        names = [line.split()[1] for line in lines]
+        flips = find_flip_pairs(names)
+        swapped = {names[a]: names[b] for a, b in flips.pairs}
+        assert swapped["Scroll_hand_towards_right"] == "Scroll_hand_towards_left"
+        assert swapped["Move_fingers_left"] == "Move_fingers_right"
+
     def test_jester_sorted(self, shared_dir):
         lines = (shared_dir / "annotations/jester/categories.txt").read_text().splitlines()
         flips = find_flip_pairs([line.split()[1] for line in lines])

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from w3action.data import Manifest, ManifestError, Video, hold_out, read_manifest
+from w3action.data import Manifest, ManifestError, Video, hold_out, read_manifest, write_manifest
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -36,6 +36,10 @@ class TestFolder:
         assert manifest.classes == ("run", "walk")
         assert [(v.path.name, v.label) for v in manifest.videos] == [("c.avi", 0), ("a.MKV", 1), ("b.mp4", 1)]
         assert manifest.splits == ()
+
+    def test_folders_of_images_are_videos(self, tmp_path):
+        touch(tmp_path, "walk/a/00001.jpg", "walk/b/1.PNG", "walk/notes/readme.txt", "run/c.mp4")
+        assert [v.path.name for v in read_manifest(tmp_path).videos] == ["c.mp4", "a", "b"]
 
     def test_split_folders(self, tmp_path):
         touch(tmp_path, "train/a/1.mp4", "train/b/2.mp4", "validation/a/3.mp4")
@@ -99,6 +103,63 @@ class TestTable:
             Video(path=tmp_path / "b.mp4", label=1, start_seconds=1.0),
         )
 
+    def test_spans_of_frames_and_places_in_a_tar(self, tmp_path):
+        source = tmp_path / "index.parquet"
+        columns = {
+            "path": ["frames/a", "frames/a", "frames/a", "shard.tar"],
+            "label": ["walk", "run", "run", "sit"],
+            "start_frame": [None, 0, 10, None],
+            "end_frame": [4.0, 10, math.nan, None],  # whole numbers as floats, as pandas writes them
+            "byte_offset": [None, None, None, 1 << 33],
+            "num_bytes": [None, None, None, 99],
+            "fps": [12.0, 12, 12, 30],
+        }
+        parquet.write_table(pa.table(columns), source)
+        run, sit, walk = range(3)
+        videos = (
+            Video(path=tmp_path / "frames/a", label=walk, num_frames=4),
+            Video(path=tmp_path / "frames/a", label=run, first_frame=0, num_frames=10),
+            Video(path=tmp_path / "frames/a", label=run, first_frame=10),
+            Video(path=tmp_path / "shard.tar", label=sit, byte_offset=1 << 33, num_bytes=99),
+        )
+        assert read_manifest(source).videos == videos
+        assert len({video.place for video in videos}) == 4
+        assert len({video.file for video in videos}) == 2
+
+        write_manifest(read_manifest(source), tmp_path / "again.csv")
+        written = read_manifest(tmp_path / "again.csv").videos
+        spans = [(v.label, v.first_frame or 0, v.num_frames, v.byte_offset, v.num_bytes) for v in written]
+        assert spans == [(v.label, v.first_frame or 0, v.num_frames, v.byte_offset, v.num_bytes) for v in videos]
+
+    def test_where_a_clip_was_cut_from_is_no_span(self, tmp_path):
+        source = write(tmp_path / "list.csv", "path,label,first_frame,num_frames", "a.mp4,walk,12,48")
+        assert read_manifest(source).videos == (Video(path=tmp_path / "a.mp4", label=0),)
+
+    @pytest.mark.parametrize(
+        ("columns", "values", "fault"),
+        [
+            ("start_frame,end_frame", "5,5", "the span holds 0 frames but must hold at least 1"),
+            ("start_frame,end_frame", "-1,5", "the span starts at frame -1 but frames count from 0"),
+            ("start_frame,start_seconds", "1,0.5", "given both in seconds and in frames; give one of them"),
+            ("byte_offset", "512", "of byte_offset and num_bytes one is missing"),
+            ("byte_offset,num_bytes", "512,0", "byte_offset 512 and num_bytes 0 are no place in a file"),
+            ("start_frame", "1.5", "cannot be read as csv"),
+        ],
+    )
+    def test_spans_that_are_none(self, tmp_path, columns, values, fault):
+        source = write(tmp_path / "list.csv", f"path,label,{columns}", f"a.mp4,walk,{values}")
+        assert fault in error_of(source)
+
+    def test_every_label_column_may_have_its_classes(self, tmp_path):
+        source = write(tmp_path / "list.csv", "path,label,verb", "a.mp4,take cup,take", "b.mp4,put cup,1")
+        write(tmp_path / "classes_verb.txt", "put", "take", "wash")
+        write(tmp_path / "classes.txt", "take cup", "put cup")
+        assert read_manifest(source).classes == ("take cup", "put cup")
+        write(source, "path,label,verb", "a.mp4,take cup,take", "b.mp4,put cup,put")
+        verbs = read_manifest(source, label_column="verb")
+        assert verbs.classes == ("put", "take", "wash")
+        assert [video.label for video in verbs.videos] == [1, 0]
+
     def test_given_classes(self, tmp_path):
         source = write(tmp_path / "list.csv", "path,label", "a.mp4,walk", "b.mp4,run")
         assert [v.label for v in read_manifest(source, classes=["walk", "sit", "run"]).videos] == [0, 2]
@@ -127,7 +188,7 @@ class TestTable:
 
     def test_errors(self, tmp_path):
         message = error_of(write(tmp_path / "a.csv", "file,class", "a.mp4,walk"))
-        assert "no column 'path'; columns found: file, class; wanted: path, label[, start_seconds" in message
+        assert "no column 'path'; columns found: file, class; wanted: path, label[, split, start_seconds" in message
         good = write(tmp_path / "b.csv", "path,label,split", "a.mp4,walk,train", ",run,train")
         assert "no column 'verb'; columns found: path, label, split" in error_of(good, label_column="verb")
         assert "row 2 has no path or no label" in error_of(good)
@@ -180,6 +241,14 @@ class TestHoldOut:
         assert not {v.path for v in train.videos} & {v.path for v in val.videos}
         assert len(val.videos) == 18
 
+    def test_videos_of_one_tar_are_parted(self):
+        videos = tuple(
+            Video(path=Path("shard.tar"), label=number % 2, byte_offset=512 * number, num_bytes=9)
+            for number in range(20)
+        )
+        train, val = hold_out(Manifest(videos, ("a", "b"), Path("x")), fraction=0.3)
+        assert (len(train), len(val)) == (14, 6)
+
     @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.5])
     def test_fraction_must_be_a_share(self, fraction):
         with pytest.raises(ManifestError, match="must lie between 0 and 1"):
@@ -220,3 +289,28 @@ class TestRealSets:
         assert len({video.path for video in manifest.videos}) == 23
         assert manifest.videos[0].start_seconds == 0
         assert manifest.videos[0].end_seconds == 2.5
+
+
+def test_several_columns_are_labellings_side_by_side(tmp_path):
+    table = tmp_path / "list.csv"
+    table.write_text("path,verb,noun,split\na.mp4,open,door,train\nb.mp4,close,book,train\nc.mp4,open,book,val\n")
+    manifest = read_manifest(table, label_column="verb,noun")
+    assert manifest.labellings == {"verb": 2, "noun": 2}
+    assert manifest.classes == ("verb: close", "verb: open", "noun: book", "noun: door")
+    assert [(v.label, *v.others) for v in manifest.videos] == [(1, 3), (0, 2), (1, 2)]
+    assert manifest.split("val").labellings == manifest.labellings
+    other = tmp_path / "other.csv"
+    other.write_text("path,verb,noun\nd.mp4,open,book\n")
+    again = read_manifest(other, classes=manifest.classes, label_column="verb,noun")
+    assert [(v.label, *v.others) for v in again.videos] == [(1, 2)]
+    assert again.classes == manifest.classes
+    write_manifest(manifest, tmp_path / "written.csv")
+    written = read_manifest(tmp_path / "written.csv", label_column="verb,noun")
+    assert [(v.label, *v.others) for v in written.videos] == [(1, 3), (0, 2), (1, 2)]
+
+
+def test_a_label_of_one_labelling_that_training_does_not_have_is_named(tmp_path):
+    table = tmp_path / "list.csv"
+    table.write_text("path,verb,noun\na.mp4,open,window\n")
+    with pytest.raises(ManifestError, match="'window' is not among the 1 classes"):
+        read_manifest(table, classes=("verb: open", "noun: door"), label_column="verb,noun")

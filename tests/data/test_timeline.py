@@ -3,17 +3,30 @@ import pytest
 from drawn_videos import VP9_FAST, X264_GOP, X264_OPEN_GOP, read_numbers, remux
 
 from w3action.data import decode
-from w3action.data.timeline import Source, read_timeline
+from w3action.data.source import Source
+from w3action.data.span import Span
+from w3action.data.timeline import read_timeline
 
 
 def test_only_packets_of_the_span_are_read(draw_video):
     path = draw_video("x264.mp4", options=X264_GOP)
     with Source(path) as source:
-        timeline = read_timeline(source, start_seconds=1.0, end_seconds=1.2)
+        timeline = read_timeline(source, Span(start_seconds=1.0, end_seconds=1.2))
     assert timeline is not None
     assert timeline.seek_to is not None
     assert len(timeline.packets) < 20  # of 60: from the key frame 24 to frame 30
     assert timeline.seconds.tolist() == pytest.approx([1.0, 1.04, 1.08, 1.12, 1.16])
+    assert not timeline.reaches_end
+
+
+@pytest.mark.parametrize("name", ["x264.mp4", "x264_open_gop.mkv"])
+def test_packets_behind_a_span_of_frames_are_not_read(draw_video, name):
+    path = draw_video(name, options=X264_OPEN_GOP if "open" in name else X264_GOP)
+    with Source(path) as source:
+        timeline = read_timeline(source, Span(first_frame=10, num_frames=5))
+    assert timeline is not None
+    assert len(timeline.packets) == 15 + 16  # no frame is shown more than 16 places before it is decoded
+    assert timeline.seconds.tolist() == pytest.approx([number / 25 for number in range(10, 15)], abs=1e-3)
     assert not timeline.reaches_end
 
 

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w3action.evaluate.metrics import compute_metrics, cross_entropy, most_confused
+from w3action.evaluate.metrics import compute_joint_metrics, compute_metrics, most_confused
 
 
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 10_000))
@@ -39,6 +39,33 @@ def test_no_videos_is_an_error():
         compute_metrics(torch.empty(0, 3), torch.empty(0).long())
 
 
-def test_cross_entropy_of_a_sure_network_is_small():
-    assert cross_entropy(torch.tensor([[9.0, 0.0]]), torch.tensor([0])) < 1e-3
-    assert cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([0])) == pytest.approx(0.6931, abs=1e-4)
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 5), st.integers(0, 99))
+def test_joint_metrics_rank_every_outcome(n, verbs, nouns, seed):
+    generator = torch.Generator().manual_seed(seed)
+    verb, noun = torch.randn(n, verbs, generator=generator), torch.randn(n, nouns, generator=generator)
+    labels = torch.stack(
+        [torch.randint(verbs, (n,), generator=generator), torch.randint(nouns, (n,), generator=generator)], dim=1
+    )
+    right = {1: [], 5: []}
+    for i in range(n):
+        pairs = {
+            (v, m): verb[i].softmax(0)[v].item() * noun[i].softmax(0)[m].item()
+            for v in range(verbs)
+            for m in range(nouns)
+        }
+        ranked = sorted(pairs, key=pairs.__getitem__, reverse=True)
+        for top, found in right.items():
+            found.append(tuple(labels[i].tolist()) in ranked[:top])
+    through = labels + torch.tensor([0, verbs])
+    joint, single = compute_joint_metrics(torch.cat([verb, noun], dim=1), through, (verbs, nouns), at_once=2)
+    assert joint.top1 == pytest.approx(100 * sum(right[1]) / n)
+    assert joint.top5 == pytest.approx(100 * sum(right[5]) / n)
+    by_pair = {}
+    for pair, hit in zip(map(tuple, labels.tolist()), right[1], strict=True):
+        by_pair.setdefault(pair, []).append(hit)
+    mean = sum(sum(hits) / len(hits) for hits in by_pair.values()) / len(by_pair)
+    assert joint.mean_class_accuracy == pytest.approx(100 * mean)
+    assert [s.top1 for s in single] == [
+        compute_metrics(verb, labels[:, 0]).top1,
+        compute_metrics(noun, labels[:, 1]).top1,
+    ]

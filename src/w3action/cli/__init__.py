@@ -9,10 +9,10 @@ import sys
 import tyro
 
 import w3action
-from w3action.cli import lists, runs, studies
+from w3action.cli import bench, lists, runs, sets, studies
 from w3action.cli.app import app, complain
 
-VERBS = (runs, lists, studies)  # importing them adds their verbs, in this order
+VERBS = (runs, lists, sets, bench, studies)  # importing them adds their verbs, in this order
 
 
 def main() -> None:

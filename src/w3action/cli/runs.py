@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from w3action.cli.app import AsJson, PositionalPath, Settings, app, complain, progress_bar
+from w3action.cli.app import AsJson, PositionalPath, Settings, VideosPath, app, complain, progress_bar
 
 
 @app.command(name="train")
@@ -18,8 +18,8 @@ def train_verb(
     /,
     *,
     out: Path,
-    data: Path | None = None,
-    val: Path | None = None,
+    data: VideosPath | None = None,
+    val: VideosPath | None = None,
     settings: Settings = [],  # noqa: B006 (tyro reads the default; nothing writes to it)
     resume: bool = False,
 ) -> None:
@@ -58,7 +58,7 @@ def eval_verb(
     run: PositionalPath,
     /,
     *,
-    data: Path,
+    data: VideosPath,
     protocol: str = "center",
     split: str | None = None,
     weights: Literal["last", "best"] = "last",
@@ -109,6 +109,7 @@ def eval_verb(
         "videos": f"{metrics.num_videos}" + (f" ({measured.num_skipped} skipped)" if measured.num_skipped else ""),
         "top-1": f"{metrics.top1:.2f} %",
         "top-5": f"{metrics.top5:.2f} %",
+        **{f"top-1, top-5 of {name}": f"{p.top1:.2f} %, {p.top5:.2f} %" for name, p in measured.parts.items()},
         "mean class accuracy": f"{metrics.mean_class_accuracy:.2f} %",
         "GFLOPs x views": f"{measured.cost.gflops:.2f} x {measured.num_views}",
         "parameters": f"{measured.cost.params / 1e6:.2f} M",
@@ -117,9 +118,44 @@ def eval_verb(
     for name, value in rows.items():
         table.add_row(name, value)
     Console().print(table)
-    for true, predicted, count in most_confused(metrics.confusion, count=3):
-        print(f"{count} of {measured.classes[true]!r} taken for {measured.classes[predicted]!r}")
-    print(f"{measured.report}\n{measured.picture}")
+    if metrics.confusion is not None:
+        for true, predicted, count in most_confused(metrics.confusion, count=3):
+            print(f"{count} of {measured.classes[true]!r} taken for {measured.classes[predicted]!r}")
+    print("\n".join(str(path) for path in (measured.report, *measured.pictures)))
+
+
+@app.command(name="fuse")
+def fuse_verb(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
+    *,
+    out: Path,
+    weights: tuple[float, ...] | None = None,
+    domain: Literal["probabilities", "logits"] = "probabilities",
+    match: Literal["path", "name"] = "path",
+    as_json: AsJson = False,
+) -> None:
+    """Let several evaluated runs judge together: two streams (RGB and flow), or an ensemble.
+
+    Args:
+        runs: What `w3 eval` has measured: folders of runs, or eval_*.json files, on the same videos.
+        out: Folder for the report.
+        weights: Of each run; without them, all the same.
+        domain: Average probabilities, or logits.
+        match: Videos are the same if their paths in their sets are, or already if their names are.
+        as_json: Print JSON instead of text.
+    """
+    from w3action.evaluate import fuse
+
+    fused = fuse(runs, out=out, weights=weights, domain=domain, match=match)
+    if as_json:
+        print(fused.report.read_text(), end="")
+        return
+    for run, weight, alone in zip(runs, fused.weights, fused.single, strict=True):
+        print(f"{run}  weight {weight:.2f}  top-1 {alone.top1:.2f} %")
+    together = fused.metrics
+    print(f"fused  top-1 {together.top1:.2f} %  top-5 {together.top5:.2f} %  of {together.num_videos} videos")
+    print(f"{fused.report}\n{fused.picture}")
 
 
 @app.command(name="predict")

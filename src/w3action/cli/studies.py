@@ -1,32 +1,9 @@
-"""Verbs that run many things: data tabletop, demo, reproduce."""
+"""Verbs that run many things: demo, reproduce."""
 
 import json
 from pathlib import Path
 
-from w3action.cli.app import AsJson, PositionalName, Settings, app, data_app, progress_bar
-
-
-@data_app.command(name="tabletop")
-def tabletop_verb(*, out: Path, num_videos: int = 1500, seed: int = 0, num_workers: int | None = None) -> None:
-    """Draw the tabletop set: real MP4 files of a hand at work, 16 classes that no single frame tells apart.
-
-    Args:
-        out: Folder of the set.
-        num_videos: Videos in all; 70 % train, 10 % val, 20 % test.
-        seed: The same seed draws the same frames.
-        num_workers: Processes that draw; without it, one per CPU.
-    """
-    from w3action.data.tabletop import write_tabletop
-
-    with progress_bar("drawing", total=num_videos) as (progress, task):
-        manifest = write_tabletop(
-            out,
-            num_videos=num_videos,
-            seed=seed,
-            num_workers=num_workers,
-            on_video=lambda: progress.advance(task),
-        )
-    print(manifest)
+from w3action.cli.app import AsJson, PositionalName, Settings, app
 
 
 @app.command(name="demo")

@@ -6,10 +6,11 @@ rest of w3action.
 """
 
 from w3action.data.cache import FrameCache
-from w3action.data.clip import BadVideo, Clip, ClipBatch, Sample, collate
+from w3action.data.clip import NUM_CHANNELS, BadVideo, Clip, ClipBatch, Modality, Sample, collate, modality_of
 from w3action.data.decode import DecodeError, VideoInfo, decode, probe
 from w3action.data.flips import FlipMap, find_flip_pairs, mirror_name
-from w3action.data.loading import EpochBatchSampler, VideoDataset, make_loader
+from w3action.data.flow_write import write_flow
+from w3action.data.loading import EpochBatchSampler, VideoDataset, make_loader, read_clip
 from w3action.data.manifest import (
     Manifest,
     ManifestError,
@@ -23,6 +24,7 @@ from w3action.data.sampling import test_dense, test_segments, train_dense, train
 from w3action.data.transforms import TestTransform, TrainTransform, Transform, denormalize, normalize
 
 __all__ = [
+    "NUM_CHANNELS",
     "BadVideo",
     "Clip",
     "ClipBatch",
@@ -32,6 +34,7 @@ __all__ = [
     "FrameCache",
     "Manifest",
     "ManifestError",
+    "Modality",
     "Sample",
     "TestTransform",
     "TrainTransform",
@@ -47,13 +50,16 @@ __all__ = [
     "keep_fraction",
     "make_loader",
     "mirror_name",
+    "modality_of",
     "normalize",
     "probe",
+    "read_clip",
     "read_manifest",
     "test_dense",
     "test_segments",
     "train_dense",
     "train_segments",
     "twice_segments",
+    "write_flow",
     "write_manifest",
 ]

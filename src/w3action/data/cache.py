@@ -4,12 +4,15 @@ Meant for `num_workers=0`: every worker process of a data loader would fill a ca
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from w3action.data.clip import Clip
 from w3action.data.decode import decode
+from w3action.data.frame_folder import decode_folder
 from w3action.data.manifest import Video
+from w3action.data.shards import open_member
 
 
 class FrameCache:
@@ -36,7 +39,7 @@ class FrameCache:
         Raises:
             DecodeError: as for `decode`.
         """
-        key = (video.path, video.start_seconds, video.end_seconds, short_side)
+        key = (*video.place, short_side)
         if key in self._clips:
             return self._clips[key]
         clip = decode_video(video, np.arange, short_side=short_side)
@@ -53,7 +56,7 @@ class FrameCache:
         Raises:
             DecodeError: as for `decode`.
         """
-        key = (video.path, video.start_seconds, video.end_seconds, short_side)
+        key = (*video.place, short_side)
         if self._is_full and key not in self._clips:
             return decode_video(video, pick, short_side=short_side)
         clip = self.get(video, short_side)
@@ -66,11 +69,21 @@ class FrameCache:
 
 
 def decode_video(video: Video, pick: Callable[[int], np.ndarray], *, short_side: int | None) -> Clip:
-    """`decode` for an entry of a manifest."""
-    return decode(
-        video.path,
-        pick,
-        start_seconds=video.start_seconds,
-        end_seconds=video.end_seconds,
-        short_side=short_side,
-    )
+    """`decode` for an entry of a manifest: a video file, one inside a tar, or a folder of images.
+
+    Raises:
+        DecodeError: as for `decode`, `decode_folder` and `open_member`.
+    """
+    span: dict[str, Any] = {
+        "start_seconds": video.start_seconds,
+        "end_seconds": video.end_seconds,
+        "first_frame": video.first_frame,
+        "num_frames": video.num_frames,
+        "short_side": short_side,
+    }
+    if video.byte_offset is not None and video.num_bytes is not None:
+        with open_member(video.path, offset=video.byte_offset, size=video.num_bytes) as member:
+            return decode(member, pick, **span)
+    if video.path.is_dir():
+        return decode_folder(video.path, pick, **span)
+    return decode(video.path, pick, **span)

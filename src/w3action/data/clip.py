@@ -3,16 +3,35 @@
 `decode` gives a `Clip` (uint8 frames with their times), a transform makes float views of it, a data set wraps
 them as a `Sample` (or tells of a `BadVideo`), and `collate` stacks samples to a `ClipBatch`.
 
-Axes, everywhere in this package: b samples, v views (clips x crops, clip-major), c channels (RGB), t frames,
-h and w pixels. They are never folded into one another here.
+Axes, everywhere in this package: b samples, v views (clips x crops, clip-major), c channels (RGB, or the x and y of
+five flows), t frames, h and w pixels. They are never folded into one another here.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+
+Modality = Literal["rgb", "flow"]
+NUM_CHANNELS: dict[Modality, int] = {"rgb": 3, "flow": 10}  # that a network sees of each frame or segment
+
+
+def modality_of(num_channels: int) -> Modality:
+    """What a network of that many input channels sees.
+
+    Raises:
+        ValueError: neither RGB nor flow has so many.
+    """
+    for modality, count in NUM_CHANNELS.items():
+        if count == num_channels:
+            return modality
+    known = ", ".join(f"{count} ({modality})" for modality, count in NUM_CHANNELS.items())
+    raise ValueError(
+        f"a network of {num_channels} input channels sees nothing that can be read here; known are {known}"
+    )
 
 
 @dataclass(frozen=True)
@@ -20,7 +39,8 @@ class Clip:
     """Frames of one video in the order asked for.
 
     Attributes:
-        frames: RGB, 0 to 255. Often a permuted view of frames that lie in memory as (t, h, w, c).
+        frames: RGB, 0 to 255, or stacks of flows (see `flow`). Often a permuted view of frames that lie in memory as
+            (t, h, w, c).
         pts_seconds: presentation time of each frame, counted from the start of the video stream.
     """
 
@@ -35,11 +55,15 @@ class Clip:
 
 @dataclass(frozen=True)
 class Sample:
-    """Normalised views of one video, its label and its place in the data set."""
+    """Normalised views of one video, its label and its place in the data set.
+
+    `others` are its labels by further labellings, where there are several.
+    """
 
     views: Float[Tensor, "v c t h w"]
     label: int
     index: int
+    others: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,13 +81,13 @@ class ClipBatch:
 
     Attributes:
         clips: normalised views; of shape (0, 0, 0, 0, 0, 0) when every video was bad.
-        labels: class ids, int64.
+        labels: class ids, int64; a column each where there are several labellings.
         indices: places in the data set, int64.
         bad: the videos left out.
     """
 
     clips: Float[Tensor, "b v c t h w"]
-    labels: Int[Tensor, " b"]
+    labels: Int[Tensor, "b *labellings"]
     indices: Int[Tensor, " b"]
     bad: tuple[BadVideo, ...] = ()
 
@@ -98,9 +122,10 @@ def collate(items: Sequence[Sample | BadVideo]) -> ClipBatch:
             "number of views, frames and pixels, or use batch_size=1"
         )
     clips = torch.stack([sample.views for sample in samples]) if samples else torch.zeros(0, 0, 0, 0, 0, 0)
+    labels = [[sample.label, *sample.others] if sample.others else sample.label for sample in samples]
     return ClipBatch(
         clips=clips,  # (b, v, c, t, h, w)
-        labels=torch.tensor([sample.label for sample in samples], dtype=torch.int64),
+        labels=torch.tensor(labels, dtype=torch.int64),
         indices=torch.tensor([sample.index for sample in samples], dtype=torch.int64),
         bad=bad,
     )

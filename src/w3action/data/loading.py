@@ -13,8 +13,9 @@ from jaxtyping import Int64
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from w3action.data.cache import FrameCache, decode_video
-from w3action.data.clip import BadVideo, Clip, Sample, collate
+from w3action.data.clip import BadVideo, Clip, Modality, Sample, collate
 from w3action.data.decode import DecodeError
+from w3action.data.flow import ReadFrames, read_flow
 from w3action.data.manifest import Video
 from w3action.data.transforms import Transform
 
@@ -35,6 +36,7 @@ class VideoDataset(Dataset):
         seed: seed of all randomness.
         short_side: what frames' shorter sides are scaled to while decoding, in pixels; None leaves them.
         cache: keeps decoded frames in memory; for `num_workers=0`.
+        modality: "rgb", or "flow": `sample` then picks the first flow of each segment, of a video's n - 1.
     """
 
     def __init__(
@@ -47,9 +49,11 @@ class VideoDataset(Dataset):
         seed: int = 0,
         short_side: int | None = None,
         cache: FrameCache | None = None,
+        modality: Modality = "rgb",
     ):
         self.videos, self.sample, self.transform = tuple(videos), sample, transform
         self.flip_map, self.seed, self.short_side, self.cache = flip_map, seed, short_side, cache
+        self.modality: Modality = modality
 
     def __len__(self) -> int:
         """Number of videos."""
@@ -67,8 +71,11 @@ class VideoDataset(Dataset):
         for clip in clips:
             made, flipped = self.transform(clip, np.random.default_rng((self.seed, epoch, place, 1)))
             views.append(made)
-        label = self.flip_map[video.label] if flipped and self.flip_map is not None else video.label
-        return Sample(views=views[0] if len(views) == 1 else torch.cat(views), label=label, index=place)
+        labels = (video.label, *video.others)
+        if flipped and self.flip_map is not None:
+            labels = tuple(self.flip_map[label] for label in labels)
+        whole = views[0] if len(views) == 1 else torch.cat(views)
+        return Sample(views=whole, label=labels[0], index=place, others=labels[1:])
 
     def _decode(self, video: Video, rng: np.random.Generator) -> list[Clip]:
         shape = (1, 1)
@@ -79,12 +86,28 @@ class VideoDataset(Dataset):
             shape = indices.shape
             return indices
 
-        if self.cache is not None:
-            whole = self.cache.pick(video, pick, short_side=self.short_side)
-        else:
-            whole = decode_video(video, pick, short_side=self.short_side)
+        read_frames = decode_video if self.cache is None else self.cache.pick
+        whole = read_clip(video, pick, short_side=self.short_side, modality=self.modality, read_frames=read_frames)
         frames, times = whole.frames.split(shape[1], dim=1), whole.pts_seconds.split(shape[1])
         return [Clip(frames=f, pts_seconds=s) for f, s in zip(frames, times, strict=True)]
+
+
+def read_clip(
+    video: Video,
+    pick: Callable[[int], np.ndarray],
+    *,
+    short_side: int | None,
+    modality: Modality,
+    read_frames: ReadFrames = decode_video,
+) -> Clip:
+    """Read the frames, or the stacks of flows, that `pick` wants of a video.
+
+    Raises:
+        DecodeError: as for `decode` and `read_flow`.
+    """
+    if modality == "flow":
+        return read_flow(video, pick, short_side=short_side, read_frames=read_frames)
+    return read_frames(video, pick, short_side=short_side)
 
 
 class EpochBatchSampler(Sampler[list[Key]]):

@@ -1,52 +1,51 @@
 """Labelled videos from a folder, a CSV file or a Parquet file.
 
 A folder holds `class/video.mp4`, or `train/class/video.mp4` and the like where all its sub-folders are named
-after splits. A table has the columns path and label, and may have start_seconds, end_seconds and split;
-others are ignored. Paths in it are relative to the table's folder. Whether a video exists is only seen when
-it is decoded.
+after splits. A folder of numbered images stands for a video anywhere. A table has the columns path and label, and may
+have split; start_seconds, end_seconds or start_frame, end_frame (from 0, the end is not part of it) where a row is a
+span of its video; byte_offset, num_bytes where the video lies inside an uncompressed tar. Others are ignored: lists
+often say in `first_frame` or `num_frames` from where a clip was cut, so those never make a span. Paths are relative to
+the table's folder. Whether a video exists is only seen when it is decoded.
 """
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
-VIDEO_SUFFIXES = {
-    *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
-}
+from w3action.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ManifestError, Video
+
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_ALIASES = {"start_seconds": ("start_seconds", "start_s"), "end_seconds": ("end_seconds", "end_s")}
-
-
-class ManifestError(ValueError):
-    """A list of videos cannot be read: one line that says what was given, what is allowed and what to try."""
-
-
-@dataclass(frozen=True)
-class Video:
-    """One labelled video, or one labelled span [start_seconds, end_seconds) of it; `label` is a class id."""
-
-    path: Path
-    label: int
-    start_seconds: float | None = None
-    end_seconds: float | None = None
-    split: str | None = None
+_NUMBERS = {  # columns: by which names, of which type
+    "start_seconds": (("start_seconds", "start_s"), pa.float64()),
+    "end_seconds": (("end_seconds", "end_s"), pa.float64()),
+    "start_frame": (("start_frame",), pa.int64()),
+    "end_frame": (("end_frame",), pa.int64()),
+    "byte_offset": (("byte_offset",), pa.int64()),
+    "num_bytes": (("num_bytes",), pa.int64()),
+}
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Labelled videos, the class names that their labels index, and where they were read."""
+    """Labelled videos, the class names that their labels index, and where they were read.
+
+    Attributes:
+        labellings: where videos are labelled by several columns, how many of the classes are of each; they are called
+            "verb: open" and the like, and lie one labelling behind the other.
+    """
 
     videos: tuple[Video, ...]
     classes: tuple[str, ...]
     source: Path
+    labellings: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -90,31 +89,62 @@ def read_manifest(
         classes: class names in the order of their ids. By default those of `classes.txt` beside the videos if
             it lists all labels, else the labels found (in all splits), sorted; by number if all are whole
             numbers. Labels that are whole numbers and no names of the given classes are taken as ids.
-        label_column: the column of a table that holds the labels.
+        label_column: the column of a table that holds the labels. For a column "verb", `classes_verb.txt` stands
+            before `classes.txt`. Several, as in "verb,noun", are labellings of their own.
 
     Raises:
         ManifestError: nothing there, no videos, a column missing, a label that is not among `classes`, an
-            empty split.
+            empty split, a span that is none (see `Video`).
     """
     source = Path(source)
+    if "," in label_column:
+        return _read_labellings(source, split=split, classes=classes, columns=label_column.split(","))
     if not source.exists():
         raise ManifestError(f"{source}: no such file or folder; give a folder of class folders, a .csv or a .parquet")
     rows = _read_folder(source) if source.is_dir() else _read_table(source, label_column=label_column)
-    beside = (source if source.is_dir() else source.parent) / "classes.txt"
-    listed = beside.read_text(encoding="utf-8").splitlines() if beside.is_file() else []
+    folder = source if source.is_dir() else source.parent
+    own = folder / f"classes_{label_column}.txt"
     names, labels = _resolve(
         rows,
         source=source,
         classes=classes,
-        listed=tuple(line.strip() for line in listed if line.strip()),
-        by_id=label_column == "label",
+        listed=read_classes(own if own.is_file() else folder / "classes.txt"),
+        by_id=label_column == "label" or own.is_file(),
     )
     videos = tuple(
-        Video(path=row.path, label=label, start_seconds=row.start, end_seconds=row.end, split=row.split)
-        for row, label in zip(rows, labels, strict=True)
+        Video(path=row.path, label=label, split=row.split, **row.place) for row, label in zip(rows, labels, strict=True)
     )
     manifest = Manifest(videos=videos, classes=names, source=source)
     return manifest if split is None else manifest.split(split)
+
+
+def _read_labellings(
+    source: Path, *, split: str | None, classes: Sequence[str] | None, columns: Sequence[str]
+) -> Manifest:
+    """Read a table by each of its columns, and lay their classes side by side."""
+    parts: list[Manifest] = []
+    for column in columns:
+        own = None
+        if classes is not None:
+            own = [name.removeprefix(f"{column}: ") for name in classes if name.startswith(f"{column}: ")]
+        parts.append(read_manifest(source, split=split, classes=own, label_column=column))
+    offsets = np.cumsum([0, *(len(part.classes) for part in parts)]).tolist()
+    videos = tuple(
+        replace(same[0], others=tuple(v.label + offset for v, offset in zip(same[1:], offsets[1:-1], strict=True)))
+        for same in zip(*(part.videos for part in parts), strict=True)
+    )
+    return Manifest(
+        videos,
+        tuple(f"{column}: {name}" for column, part in zip(columns, parts, strict=True) for name in part.classes),
+        source,
+        {column: len(part.classes) for column, part in zip(columns, parts, strict=True)},
+    )
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Class names of a file with one a line, in the order of their ids; none where there is no such file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def hold_out(manifest: Manifest, *, fraction: float = 0.2, seed: int = 0) -> tuple[Manifest, Manifest]:
@@ -125,17 +155,18 @@ def hold_out(manifest: Manifest, *, fraction: float = 0.2, seed: int = 0) -> tup
     """
     if not 0 < fraction < 1:
         raise ManifestError(f"fraction is {fraction} but must lie between 0 and 1: give for example 0.2")
-    files: dict[int, list[Path]] = {}
-    for path, label in {video.path: video.label for video in reversed(manifest.videos)}.items():
-        files.setdefault(label, []).append(path)
-    held: set[Path] = set()
-    for label, paths in files.items():
-        count = min(max(1, round(fraction * len(paths))), len(paths) - 1)
-        order = np.random.default_rng((seed, label)).permutation(len(paths))
-        held.update(sorted(paths)[place] for place in order[:count])
+    files: dict[int, list[tuple]] = {}
+    for file, label in {video.file: video.label for video in reversed(manifest.videos)}.items():
+        files.setdefault(label, []).append(file)
+    held: set[tuple] = set()
+    for label, found in files.items():
+        count = min(max(1, round(fraction * len(found))), len(found) - 1)
+        order = np.random.default_rng((seed, label)).permutation(len(found))
+        found.sort(key=lambda file: (file[0], file[1] or 0))
+        held.update(found[place] for place in order[:count])
     parts = (
-        [v for v in manifest.videos if v.path not in held],
-        [v for v in manifest.videos if v.path in held],
+        [v for v in manifest.videos if v.file not in held],
+        [v for v in manifest.videos if v.file in held],
     )
     train, val = (replace(manifest, videos=tuple(part)) for part in parts)
     return train, val
@@ -163,9 +194,8 @@ def keep_fraction(manifest: Manifest, *, fraction: float, seed: int = 0) -> Mani
 class _Row:
     path: Path
     label: str
-    start: float | None = None
-    end: float | None = None
     split: str | None = None
+    place: dict[str, Any] = field(default_factory=dict)  # fields of Video that say which part of the file
 
 
 def _read_folder(folder: Path) -> list[_Row]:
@@ -184,11 +214,22 @@ def _read_classes(folder: Path) -> list[_Row]:
         for child in _visible(folder)
         if child.is_dir()
         for video in _visible(child)
-        if video.suffix.lower() in VIDEO_SUFFIXES
+        if video.suffix.lower() in VIDEO_SUFFIXES or _holds_images(video)
     ]
     if not rows:
         raise ManifestError(f"{folder}: no video found; expected class/video.mp4, or train/class/video.mp4")
     return rows
+
+
+def _labels_by_column(manifest: Manifest, video: Video) -> dict[str, str]:
+    if not manifest.labellings:
+        return {"label": manifest.classes[video.label]}
+    labels = zip(manifest.labellings, (video.label, *video.others), strict=True)
+    return {column: manifest.classes[label].removeprefix(f"{column}: ") for column, label in labels}
+
+
+def _holds_images(path: Path) -> bool:
+    return path.is_dir() and any(child.suffix.lower() in IMAGE_SUFFIXES for child in path.iterdir())
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -201,9 +242,8 @@ def _first_line(table: Path) -> list[str]:
 
 
 def _read_table(source: Path, *, label_column: str) -> list[_Row]:
-    numbers = [name for names in _ALIASES.values() for name in names]
-    kinds = {**dict.fromkeys(numbers, pa.float64()), "path": pa.string(), "split": pa.string()}
-    kinds[label_column] = pa.string()
+    kinds = {name: kind for names, kind in _NUMBERS.values() for name in names}
+    kinds |= {"path": pa.string(), "split": pa.string(), label_column: pa.string()}
     try:
         if source.suffix == ".parquet":
             table = parquet.read_table(source)
@@ -211,7 +251,7 @@ def _read_table(source: Path, *, label_column: str) -> list[_Row]:
             table = csv.read_csv(source, convert_options=csv.ConvertOptions(column_types=kinds))
         else:
             raise ManifestError(f"{source}: no manifest; give a folder of class folders, a .csv or a .parquet")
-        found = {name: pc.cast(table[name], kinds[name]).to_pylist() for name in table.column_names if name in kinds}
+        found = {name: _cast(table[name], kinds[name]) for name in table.column_names if name in kinds}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ManifestError(f"{source}: cannot be read as {source.suffix[1:]}: {reason}") from error
@@ -219,20 +259,38 @@ def _read_table(source: Path, *, label_column: str) -> list[_Row]:
         if name not in found:
             raise ManifestError(
                 f"{source}: no column {name!r}; columns found: {', '.join(table.column_names)}; wanted: "
-                f"path, {label_column}[, start_seconds, end_seconds, split]"
+                f"path, {label_column}[, split, start_seconds, end_seconds, start_frame, end_frame]"
             )
     if not table.num_rows:
         raise ManifestError(f"{source}: holds no rows; give at least one line of path,{label_column}")
-    for number, row in enumerate(zip(found["path"], found[label_column], strict=True), start=1):
-        if not all(row):
-            raise ManifestError(f"{source}: row {number} has no path or no {label_column}; fill it in")
     empty = [None] * table.num_rows
-    starts, ends = (next((found[name] for name in names if name in found), empty) for names in _ALIASES.values())
-    columns = (found["path"], found[label_column], starts, ends, found.get("split", empty))
-    return [
-        _Row(path=source.parent / path, label=label, start=_known(start), end=_known(end), split=split or None)
-        for path, label, start, end, split in zip(*columns, strict=True)
-    ]
+    numbers = [next((found[name] for name in names if name in found), empty) for names, _ in _NUMBERS.values()]
+    columns = (found["path"], found[label_column], found.get("split", empty), zip(*numbers, strict=True))
+    rows = []
+    for number, (path, label, split, values) in enumerate(zip(*columns, strict=True), start=1):
+        if not path or not label:
+            raise ManifestError(f"{source}: row {number} has no path or no {label_column}; fill it in")
+        place = _place_of(dict(zip(_NUMBERS, values, strict=True)))
+        rows.append(_Row(path=source.parent / path, label=label, split=split or None, place=place))
+    return rows
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> list:
+    if pa.types.is_floating(column.type):  # tables written by pandas say NaN for nothing
+        values = [None if value is None or math.isnan(value) else value for value in column.to_pylist()]
+        return pc.cast(pa.array(values, column.type), kind).to_pylist()
+    return pc.cast(column, kind).to_pylist()
+
+
+def _place_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Fields of `Video` from the numbers of a row."""
+    first, end = values.pop("start_frame"), values.pop("end_frame")
+    place = {name: value for name, value in values.items() if value is not None}
+    if first is not None:
+        place["first_frame"] = first
+    if end is not None:
+        place["num_frames"] = end - (first or 0)
+    return place
 
 
 def _resolve(
@@ -271,10 +329,6 @@ def _labels_of(names: tuple[str, ...], found: set[str]) -> dict[str, int]:
     return {name: place for place, name in enumerate(names)}
 
 
-def _known(seconds: float | None) -> float | None:
-    return None if seconds is None or math.isnan(seconds) else seconds
-
-
 def _is_id(label: str) -> bool:
     return re.fullmatch(r"\d+", label) is not None
 
@@ -285,13 +339,16 @@ def _same(split: str, other: str) -> bool:
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write a list of videos that `read_manifest` reads, with absolute paths."""
-    names = manifest.classes
     rows = [
         {
             "path": str(video.path.resolve()),
-            "label": names[video.label],
+            **_labels_by_column(manifest, video),
             "start_seconds": video.start_seconds,
             "end_seconds": video.end_seconds,
+            "start_frame": video.first_frame,
+            "end_frame": None if video.num_frames is None else (video.first_frame or 0) + video.num_frames,
+            "byte_offset": video.byte_offset,
+            "num_bytes": video.num_bytes,
             "split": video.split,
         }
         for video in manifest.videos

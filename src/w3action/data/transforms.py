@@ -5,7 +5,8 @@ it, mirrors it or not, and may change its colours. Testing takes fixed crops: th
 squares ("full resolution" in the TSM and W3 papers), or ten (corners and centre, and their mirror images).
 
 Both are called as `transform(clip, rng)` and return `(views, flipped)`: views (v, c, t, h, w), and whether
-the whole sample was mirrored, so that the caller can swap the label.
+the whole sample was mirrored, so that the caller can swap the label. Clips of flow are cropped and scaled like frames,
+but mirroring turns their direction around, and they are normalised in their own way (see `flow`).
 """
 
 from collections.abc import Callable
@@ -17,7 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from w3action.data.clip import Clip
+from w3action.data.clip import NUM_CHANNELS, Clip, Modality
+from w3action.data.flow import mirror_flow, normalize_flow
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -42,6 +44,7 @@ class TrainTransform:
         flip_probability: probability of mirroring. Where classes speak of sides, swap labels (see `flips`) or
             use 0.
         color_jitter: brightness, contrast and saturation are scaled by factors uniform in [1 - j, 1 + j].
+        modality: of the clips, "rgb" or "flow"; flow has no colours.
     """
 
     num_views = 1
@@ -53,14 +56,18 @@ class TrainTransform:
         scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66),
         flip_probability: float = 0.5,
         color_jitter: float = 0.0,
+        modality: Modality = "rgb",
     ):
         _check_size(size=size)
+        _check_modality(modality)
         if not scales or not all(0 < scale <= 1 for scale in scales):
             raise ValueError(f"scales are {scales} but must lie in (0, 1]: give for example (1, 0.875, 0.75, 0.66)")
         for name, value in {"flip_probability": flip_probability, "color_jitter": color_jitter}.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value} but must lie in [0, 1]: give for example 0.5")
-        self.size, self.scales = size, scales
+        if color_jitter and modality == "flow":
+            raise ValueError(f"color_jitter is {color_jitter} but flow has no colours: use 0")
+        self.size, self.scales, self.modality = size, scales, modality
         self.flip_probability, self.color_jitter = flip_probability, color_jitter
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> tuple[Float[Tensor, "1 c t h w"], bool]:
@@ -69,9 +76,9 @@ class TrainTransform:
         frames = _resize(clip.frames[..., y : y + height, x : x + width], (self.size, self.size))
         flipped = rng.random() < self.flip_probability
         if flipped:
-            frames = frames.flip(-1)
+            frames = _mirror(frames, self.modality)
         if self.color_jitter == 0:
-            return normalize(frames)[None], flipped
+            return _normalize(frames, self.modality)[None], flipped
         factors = rng.uniform(1 - self.color_jitter, 1 + self.color_jitter, size=3)
         return normalize(_jitter(frames, *factors.tolist()))[None], flipped
 
@@ -100,17 +107,26 @@ class TestTransform:
         crops: "center": one crop of `size`; "full": three of side `resize` along the longer side (left,
             centre, right, or top, centre, bottom); "ten": four corners and the centre of `size`, then their
             mirror images.
+        modality: of the clips, "rgb" or "flow".
     """
 
     __test__ = False  # the name is for testing a model: pytest, leave it alone
 
-    def __init__(self, *, size: int, resize: int, crops: Literal["center", "full", "ten"] = "center"):
+    def __init__(
+        self,
+        *,
+        size: int,
+        resize: int,
+        crops: Literal["center", "full", "ten"] = "center",
+        modality: Modality = "rgb",
+    ):
         _check_size(size=size, resize=resize)
+        _check_modality(modality)
         if crops not in ("center", "full", "ten"):
             raise ValueError(f"crops is {crops!r} but must be 'center', 'full' or 'ten': 'center' is one view")
         if size > resize and crops != "full":
             raise ValueError(f"size is {size} but must be at most resize, {resize}: raise resize or lower size")
-        self.size, self.resize, self.crops = size, resize, crops
+        self.size, self.resize, self.crops, self.modality = size, resize, crops, modality
 
     @property
     def num_views(self) -> int:
@@ -137,10 +153,11 @@ class TestTransform:
             "full": [(0, 0), (free_x // 2, free_y // 2), (free_x, free_y)],
             "ten": [(0, 0), (free_x, 0), (0, free_y), (free_x, free_y), (free_x // 2, free_y // 2)],
         }[self.crops]
-        views = torch.stack([frames[..., y : y + side, x : x + side] for x, y in places])  # (v, c, t, side, side)
+        crops = [frames[..., y : y + side, x : x + side] for x, y in places]
+        views = crops[0][None] if len(crops) == 1 else torch.stack(crops)  # (v, c, t, side, side); one needs no copy
         if self.crops == "ten":
-            views = torch.cat([views, views.flip(-1)])
-        return normalize(views), False
+            views = torch.cat([views, _mirror(views, self.modality)])
+        return _normalize(views, self.modality), False
 
 
 def normalize(
@@ -181,6 +198,19 @@ def _jitter(frames: Tensor, brightness: float, contrast: float, saturation: floa
 def _gray(frames: Tensor) -> Tensor:
     red, green, blue = frames
     return (0.299 * red + 0.587 * green + 0.114 * blue)[None]  # (1, t, h, w)
+
+
+def _mirror(frames: Tensor, modality: Modality) -> Tensor:
+    return mirror_flow(frames) if modality == "flow" else frames.flip(-1)
+
+
+def _normalize(frames: Tensor, modality: Modality) -> Tensor:
+    return normalize_flow(frames) if modality == "flow" else normalize(frames)
+
+
+def _check_modality(modality: str) -> None:
+    if modality not in NUM_CHANNELS:
+        raise ValueError(f"modality is {modality!r} but must be one of {', '.join(NUM_CHANNELS)}: 'rgb' is usual")
 
 
 def _check_size(**pixels: int) -> None:

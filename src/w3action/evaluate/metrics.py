@@ -1,11 +1,14 @@
 """Metrics of scores and labels: pure functions, percentages."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
+
+from w3action.labellings import count_from_zero, outcome_log_probabilities, outcome_of, split_logits
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Metrics:
     top5: float
     mean_class_accuracy: float  # over the classes that occur
     per_class: tuple[float | None, ...]  # None where a class has no video
-    confusion: Int[Tensor, "k k"]  # rows: the true class, columns: the predicted one
+    confusion: Int[Tensor, "k k"] | None  # rows: the true class, columns: the predicted one; None of several labellings
     num_videos: int
 
 
@@ -61,6 +64,56 @@ def most_confused(confusion: Int[Tensor, "k k"], *, count: int) -> list[tuple[in
     return [(p // k, p % k, v) for v, p in zip(values.tolist(), places.tolist(), strict=True) if v > 0]
 
 
-def cross_entropy(scores: Float[Tensor, "n k"], labels: Int[Tensor, "n"]) -> float:
-    """Return the mean cross-entropy of logits."""
-    return torch.nn.functional.cross_entropy(scores, labels).item()
+def compute_all_metrics(
+    scores: Float[Tensor, "n k"], labels: Int[Tensor, "n *labellings"], sizes: Sequence[int]
+) -> tuple[Metrics, list[Metrics]]:
+    """Compute the metrics of the whole, and of each labelling where there are several.
+
+    Raises:
+        ValueError: there are no videos.
+    """
+    return compute_joint_metrics(scores, labels, sizes) if sizes else (compute_metrics(scores, labels), [])
+
+
+def compute_joint_metrics(
+    scores: Float[Tensor, "n k"], labels: Int[Tensor, "n labellings"], sizes: Sequence[int], *, at_once: int = 64
+) -> tuple[Metrics, list[Metrics]]:
+    """Compute the metrics of outcomes, as of a verb and a noun together, and those of each labelling.
+
+    An outcome is right if all its classes are; outcomes are ranked by the product of their classes' probabilities. The
+    joint metrics have neither a confusion matrix nor classes.
+
+    Args:
+        scores: logits, the labellings' side by side (see `labellings`).
+        labels: class ids that count through.
+        sizes: how many classes each labelling has.
+        at_once: videos whose outcomes are held in memory; EPIC-Kitchens has 44,000 of each.
+
+    Raises:
+        ValueError: there are no videos.
+    """
+    parts = zip(split_logits(scores, sizes), count_from_zero(labels, sizes), strict=True)
+    single = [compute_metrics(part, label) for part, label in parts]
+    outcomes = outcome_of(labels, sizes)
+    places = torch.cat(
+        [
+            _place_of(outcome_log_probabilities(some.double(), sizes), outcome)
+            for some, outcome in zip(scores.split(at_once), outcomes.split(at_once), strict=True)
+        ]
+    )
+    right = (places == 0).double()
+    of_outcome = [right[outcomes == outcome].mean() for outcome in outcomes.unique()]
+    joint = Metrics(
+        top1=100 * right.mean().item(),
+        top5=100 * (places < 5).double().mean().item(),
+        mean_class_accuracy=100 * torch.stack(of_outcome).mean().item(),
+        per_class=(),
+        confusion=None,
+        num_videos=len(labels),
+    )
+    return joint, single
+
+
+def _place_of(scores: Tensor, labels: Tensor) -> Tensor:
+    """Count how many score better than the right one."""
+    return (scores > scores.gather(1, labels[:, None])).sum(dim=1)

@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from w3action.data import TestTransform, test_dense, test_segments, twice_segments
+from w3action.data.clip import Modality
 
 Fusion = Literal["logits", "probabilities"]
 
@@ -32,9 +33,9 @@ class Protocol:
     num_clips: int
     fusion: Fusion = "logits"
 
-    def transform(self, *, size: int, resize: int) -> TestTransform:
+    def transform(self, *, size: int, resize: int, modality: Modality = "rgb") -> TestTransform:
         """Return the crops for a network trained at `size` pixels."""
-        return TestTransform(size=size, resize=resize, crops=self.crops)
+        return TestTransform(size=size, resize=resize, crops=self.crops, modality=modality)
 
     def view_size(self, *, size: int, resize: int) -> int:
         """Return the side, in pixels, of the views the network sees."""

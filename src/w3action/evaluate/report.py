@@ -17,6 +17,7 @@ def draw_confusion(metrics: Metrics, classes: Sequence[str], path: Path, *, titl
 
     Up to 40 classes are named, in full; more are numbered along the axes.
     """
+    assert metrics.confusion is not None, "several labellings have a matrix each, their outcomes none"
     confusion = metrics.confusion.numpy().astype(float)
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     k = len(classes)

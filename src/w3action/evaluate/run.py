@@ -15,6 +15,7 @@ from w3action.data import (
     find_flip_pairs,
     make_loader,
 )
+from w3action.data.clip import Modality
 from w3action.evaluate.protocols import Protocol
 from w3action.evaluate.scoring import Model, Scores, score_videos
 
@@ -28,10 +29,12 @@ def evaluate_videos(
     videos: Sequence[Video],
     *,
     classes: Sequence[str],
+    sizes: Sequence[int] = (),
     protocol: Protocol,
     num_frames: int,
     size: int,
     resize: int,
+    modality: Modality = "rgb",
     device: torch.device | str = "cpu",
     batch_size: int = 16,
     num_workers: int = 2,
@@ -44,13 +47,15 @@ def evaluate_videos(
     """Score videos, one row each.
 
     Args:
-        model: maps `(n, 3, T, H, W)` to logits; in evaluation mode, on `device`.
+        model: maps `(n, C, T, H, W)` to logits; in evaluation mode, on `device`.
         videos: what to score; their labels are ids into `classes`.
         classes: by name, in the order of the model's logits.
+        sizes: how many of the classes are of each labelling, where there are several.
         protocol: how views are made and fused.
         num_frames: T.
         size: side of the crop in pixels.
         resize: shorter side in pixels before the crop.
+        modality: what the network sees, frames ("rgb") or "flow".
         device: where the model is.
         batch_size: videos at once, divided by the views of each.
         num_workers: processes that decode.
@@ -63,7 +68,7 @@ def evaluate_videos(
     Raises:
         UnreadableVideosError: a video cannot be read and `skip_bad` is off.
     """
-    transform = protocol.transform(size=size, resize=resize)
+    transform = protocol.transform(size=size, resize=resize, modality=modality)
     dataset = VideoDataset(
         videos,
         sample=partial(_sample, protocol.sample, num_frames),
@@ -72,6 +77,7 @@ def evaluate_videos(
         seed=0,
         short_side=resize,
         cache=cache,
+        modality=modality,
     )
     sampler = EpochBatchSampler(
         len(videos),
@@ -88,6 +94,7 @@ def evaluate_videos(
         model,
         batches if skip_bad else _all_readable(batches),
         num_classes=len(classes),
+        sizes=sizes,
         flipped=transform.flipped,
         flip_permutation=find_flip_pairs(classes).permutation,
         fusion=protocol.fusion,

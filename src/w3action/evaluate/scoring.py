@@ -9,8 +9,9 @@ from torch import Tensor
 
 from w3action.data import BadVideo, ClipBatch
 from w3action.evaluate.protocols import Fusion
+from w3action.labellings import split_logits
 
-Model = Callable[[Float[Tensor, "n 3 t h w"]], Float[Tensor, "n k"]]
+Model = Callable[[Float[Tensor, "n c_in t h w"]], Float[Tensor, "n k"]]
 MOST_VIEWS_AT_ONCE = 16  # views are the larger axis: ten crops of two clips make 20 of one video
 
 
@@ -19,7 +20,7 @@ class Scores:
     """Fused scores of videos, with the labels they are judged by."""
 
     scores: Float[Tensor, "n k"]  # logits or probabilities, as the protocol fuses
-    labels: Int[Tensor, "n"]
+    labels: Int[Tensor, "n *labellings"]
     indices: Int[Tensor, "n"]  # into the list of videos
     bad: tuple[BadVideo, ...] = field(default=())
 
@@ -30,6 +31,7 @@ def score_videos(
     batches: Iterable[ClipBatch],
     *,
     num_classes: int,
+    sizes: Sequence[int] = (),
     flipped: Sequence[bool],
     flip_permutation: Sequence[int],
     fusion: Fusion,
@@ -42,6 +44,7 @@ def score_videos(
         model: maps `(n, 3, T, H, W)` to logits; in evaluation mode.
         batches: views `(B, V, 3, T, H, W)` of videos.
         num_classes: K.
+        sizes: how many classes each labelling has, where there are several.
         flipped: for each view of a clip whether it is mirrored; repeated over the clips of a video.
         flip_permutation: class -> its mirror image ("left" -> "right"); scores of mirrored views are put back.
         fusion: average logits, or probabilities.
@@ -58,8 +61,9 @@ def score_videos(
             logits = torch.cat([model(part).float() for part in views.split(MOST_VIEWS_AT_ONCE)]).view(b, v, -1)
             mirrored = torch.tensor([flipped[i % len(flipped)] for i in range(v)], device=device)
             logits = torch.where(mirrored[None, :, None], logits[:, :, permutation], logits)
-            scores = logits if fusion == "logits" else logits.softmax(dim=-1)
-            rows.append(scores.mean(dim=1).cpu())
+            if fusion == "probabilities":
+                logits = torch.cat([part.softmax(dim=-1) for part in split_logits(logits, sizes)], dim=-1)
+            rows.append(logits.mean(dim=1).cpu())
             labels.append(batch.labels.cpu())
             indices.append(batch.indices.cpu())
         on_videos(len(batch.labels) + len(batch.bad))

@@ -90,6 +90,10 @@ def explain(
     video, out = Path(video), Path(out)
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; give a folder for the pictures")
+    if checkpoint.model.arguments["in_channels"] != 3:
+        raise ValueError(
+            f"{checkpoint.path}: the network sees optical flow; explain shows those of RGB, give one of them"
+        )
     wanted = checkpoint.clip_format
     clip = decode(video, lambda n: test_segments(n, num_segments=wanted.num_frames), short_side=wanted.resize)
     probabilities, by_frame, masks = _look(checkpoint, clip, stage=stage)
@@ -98,7 +102,7 @@ def explain(
     order = probabilities.argsort(descending=True, stable=True).tolist()
     absent = {"overlay.mp4": where is None, "what.png": what is None}
     explanation = Explanation(
-        prediction=tuple((checkpoint.classes[k], float(probabilities[k])) for k in order),
+        prediction=tuple((checkpoint.name_of(k), float(probabilities[k])) for k in order),
         times_seconds=clip.pts_seconds,
         frame_probabilities=by_frame,
         spatial_mask=where,
@@ -112,7 +116,7 @@ def explain(
     out.mkdir(parents=True, exist_ok=True)
     for name in FILES:  # none of another network's stays behind
         (out / name).unlink(missing_ok=True)
-    leaders = [] if by_frame is None else [(checkpoint.classes[k], by_frame[:, k]) for k in order[:2]]
+    leaders = [] if by_frame is None else [(checkpoint.name_of(k), by_frame[:, k]) for k in order[:2]]
     _write(explanation, pictures, leaders, masks, checkpoint=checkpoint, video=video)
     return explanation
 
@@ -125,14 +129,15 @@ def _look(
     model, wanted = checkpoint.model, checkpoint.clip_format
     views, _ = TestTransform(size=wanted.size, resize=wanted.resize, crops="center")(clip)
     weight = next(model.parameters())
-    features = model.forward_features(views.to(weight))
+    views = views.to(weight)
+    features = model.forward_features(views)
     masks = choose_masks(
         features.masks, size=wanted.size, num_frames=clip.num_frames, stage=stage, name=str(checkpoint.path)
     )
-    by_video = model.forward_head(features.maps)[0].float().softmax(dim=-1).cpu()
+    by_video = checkpoint.probabilities(model.forward_head(features.maps, clips=views))[0].cpu()
     by_frame = model.head.frame_logits(features.maps)
     if by_frame is not None:
-        by_frame = stretch(by_frame[0].float().softmax(dim=-1).cpu(), clip.num_frames)
+        by_frame = stretch(checkpoint.probabilities(by_frame)[0].cpu(), clip.num_frames)
     return by_video, by_frame, masks
 
 

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from w3action.kernels import gated_channel_pool, pool_planes
+
 MIN_HIDDEN = 4  # a narrow block (24 channels, reduction 16) would otherwise reason through one hidden number
 
 
@@ -56,8 +58,7 @@ class ChannelGate(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t"]:
         """Map features to one number per channel and frame."""
-        average = x.mean(dim=(3, 4)).transpose(1, 2)  # (B, T, C)
-        maximum = x.amax(dim=(3, 4)).transpose(1, 2)  # (B, T, C)
+        average, maximum = (pooled.transpose(1, 2) for pooled in pool_planes(x))  # (B, T, C) each
         # The second layer is linear, so the two paths are added before it: half its work, the same sum.
         hidden = self.reduce(average).relu() + self.reduce(maximum).relu()  # (B, T, C/r)
         expanded = nn.functional.linear(hidden, self.expand.weight) + 2 * self.expand.bias
@@ -75,8 +76,10 @@ class SpatialGate(nn.Module):
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=not norm)
         self.norm = nn.BatchNorm2d(1, momentum=0.01) if norm else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t h w"]:
-        """Map features to one number per frame and place."""
+    def forward(
+        self, x: Float[Tensor, "b c t h w"], channel_mask: Float[Tensor, "b c t"] | None = None
+    ) -> Float[Tensor, "b t h w"]:
+        """Map features, times their channel mask if there is one, to one number per frame and place."""
         b, _, t, h, w = x.shape
-        pooled = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=2)  # (B, T, 2, H, W)
+        pooled = torch.stack(gated_channel_pool(x, channel_mask), dim=2)  # (B, T, 2, H, W)
         return self.norm(self.conv(pooled.flatten(0, 1))).view(b, t, h, w)

@@ -11,29 +11,22 @@ Source: "TSM: Temporal Shift Module for Efficient Video Understanding" (Lin et a
 bidirectional, in-place-of-residual form ("blockres" in its public code).
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from w3action.kernels import shift_frames
 
 
 def temporal_shift(x: Float[Tensor, "b c t h w"], *, fold_div: int = 8) -> Float[Tensor, "b c t h w"]:
     """Shift the first C // fold_div channels back by a frame, the next C // fold_div forward by a frame."""
-    fold = x.shape[1] // fold_div
-    # Networks keep frames outermost in memory, so the pieces are joined in that order: no second copy.
-    frames = x.transpose(1, 2)  # (B, T, C, H, W)
-    zeros = torch.zeros_like(frames[:, :1, :fold])
-    from_next = torch.cat([frames[:, 1:, :fold], zeros], dim=1)
-    from_previous = torch.cat([zeros, frames[:, :-1, fold : 2 * fold]], dim=1)
-    return torch.cat([from_next, from_previous, frames[:, :, 2 * fold :]], dim=2).transpose(1, 2)
+    channels = x.shape[1]
+    fold = channels // fold_div
+    return shift_frames(x, from_next=fold, from_previous=min(fold, channels - fold))
 
 
 def past_shift(x: Float[Tensor, "b c t h w"], *, fold_div: int = 8) -> Float[Tensor, "b c t h w"]:
     """Shift the first C // fold_div channels forward by a frame; no frame sees a later one."""
-    fold = x.shape[1] // fold_div
-    frames = x.transpose(1, 2)  # (B, T, C, H, W)
-    zeros = torch.zeros_like(frames[:, :1, :fold])
-    from_previous = torch.cat([zeros, frames[:, :-1, :fold]], dim=1)
-    return torch.cat([from_previous, frames[:, :, fold:]], dim=2).transpose(1, 2)
+    return shift_frames(x, from_next=0, from_previous=x.shape[1] // fold_div)
 
 
 class TemporalShift(nn.Module):

@@ -3,8 +3,8 @@
     F^c = M^c * F,     M^c = sigmoid(two 1D convolutions over T of the frame-wise channel gates)    (B, C, T)
     F^s = M^s * F^c,   M^s = sigmoid(two 3x3x3 convolutions of the frame-wise spatial gates)        (B, T, H, W)
 
-(B, C, T, H, W) in and out. The cost is that of reading the features a few times: about 0.1 GFLOPs on a
-ResNet-50 of 8 frames, against 28 for non-local attention.
+(B, C, T, H, W) in and out. The cost is that of reading the features three times and writing them once (F^c is never
+written, see `kernels`): about 0.1 GFLOPs on a ResNet-50 of 8 frames, against 28 for non-local attention.
 
 Source: "Knowing What, Where and When to Look: Efficient Video Action Modeling with Attention"
 (Pérez-Rúa et al., 2020), section 3, equations 1 to 6. What its text leaves open is an argument here, and
@@ -16,6 +16,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from w3action.kernels import apply_masks
 from w3action.layers.gates import ChannelGate, SpatialGate, hidden_width, open_gate_
 from w3action.layers.masks import Attended, Masks
 
@@ -60,9 +61,11 @@ class SpatioTemporalAttention(nn.Module):
         elif not norm:  # behind a batch norm a bias would be lost: CBAM starts at its own 0.5
             open_gate_(self.frame.conv, initial_mask)
 
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t h w"]:
-        """Return M^s, each number in (0, 1)."""
-        mask = self.frame(x).sigmoid()  # (B, T, H, W), equation 5
+    def forward(
+        self, x: Float[Tensor, "b c t h w"], channel_mask: Float[Tensor, "b c t"] | None = None
+    ) -> Float[Tensor, "b t h w"]:
+        """Return M^s of F^c, the features times their channel mask; each number in (0, 1)."""
+        mask = self.frame(x, channel_mask).sigmoid()  # (B, T, H, W), equation 5
         return mask if self.video is None else self.video(mask[:, None])[:, 0].sigmoid()  # equation 6
 
 
@@ -120,16 +123,21 @@ class W3(nn.Module):
             else None
         )
 
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> Attended:
-        """Attend to channels, then to places (equation 2)."""
-        channel_mask = spatial_mask = None
-        if self.what is not None:
-            channel_mask = self.what(x)
-            x = x * channel_mask[:, :, :, None, None]
-        if self.where is not None:
-            spatial_mask = self.where(x)
-            x = x * spatial_mask[:, None]
-        return Attended(x, Masks(channel_mask, spatial_mask))
+    def forward(
+        self,
+        x: Float[Tensor, "b c t h w"],
+        *,
+        shortcut: Float[Tensor, "b c t h w"] | None = None,
+        relu: bool = False,
+    ) -> Attended:
+        """Attend to channels, then to places (equation 2).
+
+        A residual block can give its `shortcut`, and ask for its `relu`: they then cost no passes of their own.
+        """
+        channel_mask = None if self.what is None else self.what(x)
+        spatial_mask = None if self.where is None else self.where(x, channel_mask)
+        attended = apply_masks(x, channel_mask, spatial_mask, shortcut=shortcut, relu=relu)
+        return Attended(attended, Masks(channel_mask, spatial_mask))
 
 
 def temporal_network_1d(channels: int, kind: TemporalConv, *, reduction: int) -> nn.Sequential:

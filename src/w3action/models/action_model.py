@@ -1,6 +1,6 @@
 """An action model: clip -> backbone with attention -> refinement (AFR) -> head -> logits.
 
-Clips are `(B, 3, T, H, W)`, normalised as ImageNet is; T and the size are those of the tensor.
+Clips are `(B, 3, T, H, W)`, normalised as ImageNet is, or of `in_channels`; T and the size are those of the tensor.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -49,20 +49,39 @@ class ActionModel(nn.Module):
         self.head = head
         self.arguments = arguments
 
-    def forward_features(self, clips: Float[Tensor, "b 3 t h w"]) -> Features:
+    def forward_features(self, clips: Float[Tensor, "b c_in t h w"]) -> Features:
         """Compute the last, refined feature maps (y of equation 8) and the masks of every attention."""
         maps, masks = self.backbone(clips)
         if self.refine is not None:
             maps = self.refine(maps, stage_masks(masks, self.refine_from))
         return Features(maps, masks)
 
-    def forward_head(self, maps: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
-        """Classify feature maps."""
+    def forward_head(
+        self,
+        maps: Float[Tensor, "b c t h w"],
+        *,
+        clips: Float[Tensor, "b c_in frames height width"] | None = None,
+        boxes: Float[Tensor, "b t n 4"] | None = None,
+    ) -> Float[Tensor, "b k"]:
+        """Classify feature maps; a region graph also needs boxes, or the clips to propose them on.
+
+        Raises:
+            ValueError: boxes for a head that reads none.
+        """
+        if self.head.sees_clips:
+            return self.head(maps, clips=clips, boxes=boxes)
+        if boxes is not None:
+            raise ValueError(
+                f"boxes are given, but the head {type(self.head).__name__} reads none; leave them out, or take a "
+                "network with a region graph"
+            )
         return self.head(maps)
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b k"]:
-        """Classify clips."""
-        return self.forward_head(self.forward_features(clips).maps)
+    def forward(
+        self, clips: Float[Tensor, "b c_in t h w"], *, boxes: Float[Tensor, "b t2 n 4"] | None = None
+    ) -> Float[Tensor, "b k"]:
+        """Classify clips; boxes are a region graph's own proposals unless they are given."""
+        return self.forward_head(self.forward_features(clips).maps, clips=clips, boxes=boxes)
 
 
 def stage_masks(masks: list[list[Masks]], refine_from: RefineFrom = "last") -> list[Tensor]:

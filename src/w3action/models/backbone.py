@@ -14,7 +14,7 @@ class Backbone(nn.Module):
     num_features: int  # C of the last feature maps
     num_blocks_by_stage: tuple[int, ...]  # residual blocks with slots
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
         raise NotImplementedError
 

@@ -166,7 +166,7 @@ class BigLittleNet(Backbone):
         in_pairs = x.unflatten(0, (-1, 2))
         return in_pairs[:, 1], in_pairs[:, 0]
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
         if self.pairs and clips.shape[2] % 2:
             clips = torch.cat([clips, clips[:, :, -1:]], dim=2)

@@ -163,7 +163,7 @@ class BNInception(Backbone):
         self.blocks = inception_blocks(ROWS, fillers=fillers, counts=self.num_blocks_by_stage)
         start_convolutions_(self)
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
         num_frames = clips.shape[2]
         x = self.stem(fold(clips))

@@ -72,7 +72,7 @@ class C3D(Backbone):
             self.dropout = nn.Dropout(dropout)
         start_convolutions_(self, mode="fan_in")  # no batch norm holds the features' size
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
         """Return fc7's features, or the last pool's, and, stage by stage, the masks of each attention."""
         x, masks = clips, []
         for stage, count in enumerate(self.num_blocks_by_stage):

@@ -8,14 +8,17 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from w3action.labellings import outcome_log_probabilities, outcome_name
 from w3action.models.action_model import ActionModel
 from w3action.models.create import create_model
 from w3action.models.weights import WeightsError, check_fit, read_state_dict
@@ -44,14 +47,36 @@ class Checkpoint:
     clip_format: ClipFormat
     path: Path
     sha256: str  # of the weights file
+    labellings: Mapping[str, int] = field(default_factory=dict)  # how many of the classes are of each, if several
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many classes each labelling has; empty where there is but one."""
+        return tuple(self.labellings.values())
+
+    def probabilities(self, logits: Float[Tensor, "*b k"]) -> Float[Tensor, "*b outcomes"]:
+        """Return how probable each outcome is: a class, or with several labellings one class of each."""
+        return outcome_log_probabilities(logits.float(), self.sizes).exp()
+
+    def name_of(self, outcome: int) -> str:
+        """Return an outcome's name."""
+        return outcome_name(outcome, self.classes, self.sizes)
 
 
-def save_description(folder: Path, model: ActionModel, *, classes: Sequence[str], clip_format: ClipFormat) -> None:
+def save_description(
+    folder: Path,
+    model: ActionModel,
+    *,
+    classes: Sequence[str],
+    clip_format: ClipFormat,
+    labellings: Mapping[str, int] | None = None,
+) -> None:
     """Write `model.json`: all of a checkpoint but its weights."""
     description = {
         "format": FORMAT,
         "model": model.arguments,
         "classes": list(classes),
+        **({"labellings": dict(labellings)} if labellings else {}),
         "clip": asdict(clip_format),
     }
     write_atomically(folder / DESCRIPTION_FILE, (json.dumps(description, indent=2) + "\n").encode())
@@ -90,12 +115,15 @@ def load_checkpoint(
         model = create_model(arguments.pop("name"), **arguments)
         classes = tuple(description["classes"])
         clip_format = ClipFormat(**description["clip"])
+        labellings = dict(description.get("labellings", {}))
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{description_path}: not a checkpoint's description of this version ({error})") from error
     if len(classes) != model.arguments["num_classes"]:
         raise WeightsError(
             f"{description_path}: names {len(classes)} classes for {model.arguments['num_classes']} scores"
         )
+    if labellings and sum(labellings.values()) != len(classes):
+        raise WeightsError(f"{description_path}: {labellings} are not {len(classes)} classes in all")
     state = read_state_dict(weights_path)
     check_fit(state, model.state_dict(), origin=str(weights_path), target=f"the network of {description_path.name}")
     model.load_state_dict(state)
@@ -108,6 +136,7 @@ def load_checkpoint(
         clip_format,
         weights_path,
         digest,
+        labellings,
     )
 
 

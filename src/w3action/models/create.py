@@ -7,8 +7,11 @@ from typing import Any, get_args
 from w3action.layers import AttentionGuidedRefinement
 from w3action.models.action_model import ActionModel, RefineFrom
 from w3action.models.attention import ATTENTIONS
-from w3action.models.heads import HEADS
+from w3action.models.foreign import foreign_network
+from w3action.models.heads import HEADS, RegionGraphHead
+from w3action.models.input_channels import widen_inputs_
 from w3action.models.networks import NETWORKS
+from w3action.models.regions import load_proposer
 from w3action.models.slots import Fillers, Place
 from w3action.models.temporal import TEMPORAL_OPERATIONS
 from w3action.models.weights import load_backbone
@@ -31,11 +34,13 @@ def create_model(
     head_options: dict[str, Any] | None = None,
     dropout: float = 0.5,
     pretrained: str | Path | None = None,
+    proposer: str | Path | None = None,
+    in_channels: int = 3,
 ) -> ActionModel:
     """Build a network; any network takes any attention.
 
     Args:
-        name: one of `list_models()`.
+        name: one of `list_models()`, or an image network of a library: `tsm:timm/regnety_032` (see `models/foreign`).
         num_classes: K of the logits `(B, K)`.
         attention: one of `ATTENTIONS`, or None.
         attention_options: keyword arguments of the attention layer, e.g. `{"temporal": False}` for W3.
@@ -45,12 +50,15 @@ def create_model(
         head_options: keyword arguments of the network's head, e.g. `{"num_frames": 16}` for a relation head.
         dropout: before the classifier.
         pretrained: "imagenet" (torchvision's weights, downloaded), or a local file of backbone weights.
+        proposer: weights of a region graph's detector, which finds the things: "coco" (torchvision's Faster R-CNN,
+            downloaded), or a local file of it. A checkpoint holds them.
+        in_channels: of the clips: 3 for RGB, 10 for five flows; weights of RGB then give each the mean of the three.
 
     Raises:
         ValueError: an unknown name, options that the attention or head does not take, refinement without masks.
         WeightsError: weights that do not fit; it lists missing, unexpected and mis-shaped keys.
     """
-    network = _look_up(NETWORKS, name, "model")
+    network = foreign_network(name) if ":" in name else _look_up(NETWORKS, name, "model")
     chosen = None if attention is None else _look_up(ATTENTIONS, attention, "attention")
     options = dict(attention_options or {})
     if chosen is None and options:
@@ -73,6 +81,7 @@ def create_model(
     except TypeError as error:
         raise ValueError(f"attention {attention!r} does not take the options {options}: {error}") from error
 
+    inputs = widen_inputs_(backbone, in_channels, name=name)
     has_spatial_masks = chosen is not None and chosen.guides and options.get("spatial", True)
     if refine and not has_spatial_masks:
         raise ValueError(f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}")
@@ -91,6 +100,7 @@ def create_model(
         "refine_from": refine_from,
         "head_options": dict(head_options or {}),
         "dropout": dropout,
+        "in_channels": in_channels,
     }
     try:
         head = HEADS[network.head](
@@ -111,7 +121,11 @@ def create_model(
     )
     if pretrained is not None:
         source = network.imagenet if str(pretrained) == "imagenet" else Path(pretrained)
-        load_backbone(backbone, source, name=name, convert=network.convert)
+        load_backbone(backbone, source, name=name, convert=network.convert, inputs=inputs)
+    if proposer is not None:
+        if not isinstance(head, RegionGraphHead) or head.proposer is None:
+            raise ValueError(f"proposer={str(proposer)!r} is given, but {name} proposes no regions; leave it out")
+        load_proposer(head.proposer, proposer)
     return model
 
 

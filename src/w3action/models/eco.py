@@ -128,7 +128,7 @@ class ECO(Backbone):
         self.network3d = Network3D(fillers=fillers, first_stage=self.num_stages_2d, counts=self.num_blocks_by_stage)
         start_convolutions_(self)
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
         num_frames = clips.shape[2]
         x = self.stem(fold(clips))

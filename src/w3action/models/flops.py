@@ -15,14 +15,14 @@ class Cost:
     params: int
 
 
-def count_cost(model: nn.Module, *, num_frames: int, size: int) -> Cost:
-    """Count what one `(1, 3, num_frames, size, size)` clip costs.
+def count_cost(model: nn.Module, *, num_frames: int, size: int, in_channels: int = 3) -> Cost:
+    """Count what one `(1, in_channels, num_frames, size, size)` clip costs.
 
     The model may live on the meta device (`with torch.device("meta"): create_model(...)`), where building and
     counting a ResNet-101 takes well under a second; any other model is counted where it stands.
     """
     device = next(model.parameters()).device
-    clip = torch.empty(1, 3, num_frames, size, size, device=device)
+    clip = torch.empty(1, in_channels, num_frames, size, size, device=device)
     training = [module for module in model.modules() if module.training]
     model.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():

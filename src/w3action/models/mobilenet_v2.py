@@ -89,7 +89,7 @@ class MobileNetV2(Backbone):
         self.features = nn.ModuleList(features)
         start_convolutions_(self)
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
         num_frames = clips.shape[2]
         first, *blocks, last = self.features

@@ -90,7 +90,7 @@ class StagedBackbone(Backbone):
     bn1: nn.BatchNorm2d
     maxpool: nn.Module
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
         num_frames = clips.shape[2]
         x = self.maxpool(self.bn1(self.conv1(fold(clips))).relu_())

@@ -200,7 +200,7 @@ class ResNet3d(Backbone):
         self.num_features = channels
         start_convolutions_(self)
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
         x = self.maxpool(self.bn1(self.conv1(clips)).relu_())
         masks: list[list[Masks]] = []

@@ -1,8 +1,8 @@
 """SlowFast on a ResNet-50: `(B, 3, T, H, W)` -> `(B, 2304, T/alpha, H/32, W/32)` and the masks of the slow blocks.
 
-The clip is what the fast pathway sees. The slow pathway sees every alpha-th frame of it, from the first on, with eight
-times the channels. Before each stage a lateral convolution of stride alpha in time brings the fast maps to the slow
-pathway's frames, with twice their channels, and the two are concatenated:
+The clip is what the fast pathway sees. The slow pathway sees T/alpha frames spread from its first to its last, as in
+the public code, with eight times the channels. Before each stage a lateral convolution of stride alpha in time brings
+the fast maps to the slow pathway's frames, with twice their channels, and the two are concatenated:
 
     slow  1x7x7, 64   1x1x1 in res2 and res3, 3x1x1 in res4 and res5   T/alpha frames    256, 512, 1024, 2048 channels
     fast  5x7x7, 8    3x1x1 in every block                             T frames          32, 64, 128, 256 channels
@@ -74,7 +74,7 @@ class Pathway(nn.Module):
             self.add_module(f"layer{stage + 1}", blocks)
         self.num_features = channels
 
-    def stem(self, clips: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b c t h2 w2"]:
+    def stem(self, clips: Float[Tensor, "b c_in t h w"]) -> Float[Tensor, "b c t h2 w2"]:
         """Compute the maps before the first stage."""
         return self.maxpool(self.bn1(self.conv1(clips)).relu_())
 
@@ -113,9 +113,11 @@ class SlowFast(Backbone):
         self.num_features = self.slow.num_features + self.fast.num_features
         start_convolutions_(self)
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
         """Return the last features of both pathways and, stage by stage, the masks of each attention."""
-        slow, fast = self.slow.stem(clips[:, :, :: self.alpha]), self.fast.stem(clips)
+        num_frames = clips.shape[2]
+        spread = torch.linspace(0, num_frames - 1, -(-num_frames // self.alpha), device=clips.device).long()
+        slow, fast = self.slow.stem(clips[:, :, spread]), self.fast.stem(clips)  # first and last frame are both seen
         masks: list[list[Masks]] = []
         for stage, bring in enumerate(self.laterals):
             slow = torch.cat([slow, bring(fast)], dim=1)  # (B, C + 2 C/8, T/alpha, H, W)

@@ -69,7 +69,7 @@ class VGG16(Backbone):
         self.features = nn.ModuleList(layers)
         start_convolutions_(self)
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
+    def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
         num_frames, height, width = clips.shape[2:]
         if min(height, width) < STRIDE:

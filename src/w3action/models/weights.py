@@ -5,7 +5,7 @@ nothing is passed over in silence except what a backbone has no place for: the I
 """
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import safetensors
@@ -13,6 +13,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
+
+from w3action.models.input_channels import as_of_rgb, widen_weights
 
 MOST_KEYS_SHOWN = 6
 CLASSIFIERS = ("fc.", "classifier.")
@@ -28,7 +30,12 @@ Converter = Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], dict[str, Ten
 
 
 def load_backbone(
-    backbone: nn.Module, source: WeightsEnum | Path | None, *, name: str, convert: Converter | None = None
+    backbone: nn.Module,
+    source: WeightsEnum | Path | None,
+    *,
+    name: str,
+    convert: Converter | None = None,
+    inputs: Sequence[str] = (),
 ) -> None:
     """Load backbone weights, in place.
 
@@ -41,6 +48,7 @@ def load_backbone(
             of ours, torchvision's layout, or the published MobileNetV2's (`features.1.conv.0.weight`).
         name: the model's name, for messages.
         convert: makes a foreign state dict one of this backbone's layout, such as inflation to 3D.
+        inputs: weights that see clips of other channels than RGB; those of RGB are made to fit (`input_channels.py`).
 
     Raises:
         WeightsError: the file cannot be fetched or read, or does not fit; then the message lists the keys.
@@ -60,7 +68,8 @@ def load_backbone(
     has_attention = any(SLOTS in key for key in state)
     expected = {key: value for key, value in backbone.state_dict().items() if has_attention or SLOTS not in key}
     if convert is not None and not is_ours:
-        state = convert(state, expected)
+        state = convert(state, as_of_rgb(expected, inputs))
+    state = widen_weights(state, expected, inputs)
     check_fit(state, expected, origin=origin, target=f"the backbone of {name}")
     backbone.load_state_dict(state, strict=False)  # its keys were just compared; slots are missing by design
 

@@ -54,8 +54,8 @@ def read_videos(data: Path, val: Path | None, *, label_column: str, seed: int) -
 
 
 def _check_apart(training: Manifest, validation: Manifest, *, data: Path, val: Path) -> None:
-    spans = {(v.path.resolve(), v.start_seconds, v.end_seconds) for v in training.videos}
-    shared = [v for v in validation.videos if (v.path.resolve(), v.start_seconds, v.end_seconds) in spans]
+    places = {(v.path.resolve(), *v.place[1:]) for v in training.videos}
+    shared = [v for v in validation.videos if (v.path.resolve(), *v.place[1:]) in places]
     if shared:
         raise ConfigError(
             f"{len(shared)} of the validation videos of {val} are also training videos of {data}, first "
@@ -104,6 +104,7 @@ def training_loader(
     flipping = config.flip == "plain" or (config.flip == "auto" and not flips.unpaired)
     samplers = {"segments": train_segments, "middle": _middle_of_segments, "dense": train_dense}
     sample = samplers[config.sampling]
+    modality = config.modality
     dataset = VideoDataset(
         videos.videos,
         sample=partial(sample, num_segments=config.num_frames),
@@ -112,11 +113,13 @@ def training_loader(
             scales=config.scales,
             flip_probability=0.5 if flipping else 0.0,
             color_jitter=config.color_jitter,
+            modality=modality,
         ),
         flip_map=flips.permutation if config.flip == "auto" else None,
         seed=seed,
         short_side=resize_for(config),
         cache=cache,
+        modality=modality,
     )
 
     def at(epoch: int, first_batch: int) -> DataLoader:

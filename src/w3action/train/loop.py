@@ -40,7 +40,8 @@ class Schedule:
     learning_rate: float  # at the global batch that is used
     rate_factor: Callable[[float], float]  # share of the run that has passed -> factor
     clip_norm: float
-    empty_clip: torch.Tensor  # (1, 3, T, H, W) zeros of the size that is trained on
+    empty_clip: torch.Tensor  # (1, C, T, H, W) zeros of the size that is trained on
+    empty_labels: torch.Tensor  # (1,) or (1, labellings), any valid ones
     eval_every: int
     checkpoint_every_steps: int | None
 
@@ -149,7 +150,7 @@ def _step(
 ) -> None:
     clips, labels, num_clips = batch.clips[:, 0], batch.labels, len(batch.labels)  # training clips are single views
     if num_clips == 0:  # the other processes wait for this one's gradients: it gives zeros
-        clips, labels = schedule.empty_clip.to(accelerator.device), labels.new_zeros(1)
+        clips, labels = schedule.empty_clip.to(accelerator.device), schedule.empty_labels.to(accelerator.device)
     with accelerator.autocast():
         output = task(clips, labels)
     loss = torch.stack(list(output.losses.values())).sum()
@@ -157,8 +158,7 @@ def _step(
     accelerator.backward(loss * min(num_clips, 1))
     accelerator.clip_grad_norm_(task.parameters(), schedule.clip_norm)
     optimizer.step()
-    correct = (output.logits[:num_clips].argmax(dim=1) == labels[:num_clips]).sum()
-    sums.add(num_clips, {**output.losses, "loss": loss}, correct)
+    sums.add(num_clips, {**output.losses, "loss": loss}, output.correct[:num_clips].sum())
 
 
 class _Sums:

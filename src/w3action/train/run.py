@@ -7,7 +7,7 @@ run of its own, if stage one of MFR was trained here.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -16,8 +16,10 @@ from accelerate.utils import gather_object
 
 from w3action.config import RunConfig
 from w3action.data import FrameCache, Manifest, find_flip_pairs, keep_fraction, write_manifest
-from w3action.evaluate import PROTOCOLS, compute_metrics, evaluate_videos
-from w3action.evaluate.metrics import cross_entropy
+from w3action.data.clip import NUM_CHANNELS
+from w3action.evaluate import PROTOCOLS, evaluate_videos
+from w3action.evaluate.metrics import compute_all_metrics
+from w3action.labellings import cross_entropy, first_classes
 from w3action.models import ActionModel, ClipFormat, create_model, load_checkpoint
 from w3action.models.checkpoint import BEST_WEIGHTS_FILE, WEIGHTS_FILE, save_description, save_weights
 from w3action.train.checks import warnings
@@ -74,7 +76,7 @@ def train(
         cache = FrameCache(int(config.data.cache_gib * 2**30))
     torch.manual_seed(config.seed)  # the same seed gives student and teacher the same start (section 3.4)
     model = build_model(config, num_classes=len(training.classes)).to(accelerator.device)
-    task = build_task(config, model).to(accelerator.device)
+    task = build_task(config, model, sizes=tuple(training.labellings.values())).to(accelerator.device)
     groups = parameter_groups(
         model,
         classifier=model.head.classifier,
@@ -87,7 +89,7 @@ def train(
     going_on = resume and state_path.is_file()
     progress = load_state(state_path, model=model, optimizer=optimizer) if going_on else Progress()
     if accelerator.is_main_process:
-        save_description(out, model, classes=training.classes, clip_format=clip_format)
+        save_description(out, model, classes=training.classes, clip_format=clip_format, labellings=training.labellings)
 
     flips = find_flip_pairs(training.classes)
     log.say(
@@ -121,7 +123,7 @@ def train(
         evaluate=validator(model, validation, clip_format, config, accelerator, cache, log)
         if validation.videos
         else None,
-        schedule=build_schedule(config, batch_size),
+        schedule=build_schedule(config, batch_size, sizes=tuple(training.labellings.values())),
         progress=progress,
         out=out,
         log=log,
@@ -135,23 +137,37 @@ def train(
 def build_model(config: RunConfig, *, num_classes: int) -> ActionModel:
     """Build the network of a run."""
     arguments = {field.name: getattr(config.model, field.name) for field in dataclasses.fields(config.model)}
+    arguments["in_channels"] = NUM_CHANNELS[config.data.modality]
     return create_model(arguments.pop("name"), num_classes=num_classes, **arguments)
 
 
-def build_task(config: RunConfig, model: ActionModel) -> PlainTask:
-    """Build the training method of a run.
+def build_task(config: RunConfig, model: ActionModel, *, sizes: Sequence[int] = ()) -> PlainTask:
+    """Build the training method of a run; `sizes` are those of its labellings, where there are several.
 
     Raises:
         WeightsError: there is no teacher where `mfr_teacher` points.
         ValueError: the teacher's architecture is not the student's.
     """
-    shared = {"label_smoothing": config.label_smoothing, "freeze_batch_norm": config.optim.freeze_batch_norm}
+    shared = {
+        "sizes": sizes,
+        "label_smoothing": config.label_smoothing,
+        "freeze_batch_norm": config.optim.freeze_batch_norm,
+    }
     if not config.mfr:
         return PlainTask(model, **shared)
     assert config.mfr_teacher is not None
     weights = {"last": WEIGHTS_FILE, "best": BEST_WEIGHTS_FILE}[config.mfr_teacher_weights]
     teacher = load_checkpoint(config.mfr_teacher, weights=weights).model
-    for part in ("name", "attention", "attention_options", "place", "refine", "refine_from", "head_options"):
+    for part in (
+        "in_channels",
+        "name",
+        "attention",
+        "attention_options",
+        "place",
+        "refine",
+        "refine_from",
+        "head_options",
+    ):
         theirs, ours = teacher.arguments[part], model.arguments[part]
         if theirs != ours:
             raise ValueError(
@@ -161,7 +177,7 @@ def build_task(config: RunConfig, model: ActionModel) -> PlainTask:
     return MatureFeatureTask(model, teacher, weight=config.mfr_weight, reduction=config.mfr_reduction, **shared)
 
 
-def build_schedule(config: RunConfig, batch_size: int) -> Schedule:
+def build_schedule(config: RunConfig, batch_size: int, *, sizes: Sequence[int] = ()) -> Schedule:
     """Take a config apart for the loop."""
     optim = config.optim
 
@@ -175,7 +191,10 @@ def build_schedule(config: RunConfig, batch_size: int) -> Schedule:
         learning_rate=optim.lr * (batch_size / optim.lr_batch_size if optim.scale_lr else 1.0),
         rate_factor=factor,
         clip_norm=optim.clip_norm,
-        empty_clip=torch.zeros(1, 3, config.data.num_frames, config.data.size, config.data.size),
+        empty_clip=torch.zeros(
+            1, NUM_CHANNELS[config.data.modality], config.data.num_frames, config.data.size, config.data.size
+        ),
+        empty_labels=first_classes(sizes),
         eval_every=config.eval_every,
         checkpoint_every_steps=config.checkpoint_every_steps,
     )
@@ -195,6 +214,7 @@ def validator(
     Videos that cannot be read are named once, and left out.
     """
     named: set[str] = set()
+    sizes = tuple(videos.labellings.values())
 
     def validate() -> dict[str, float]:
         with accelerator.autocast():
@@ -202,10 +222,12 @@ def validator(
                 model,
                 videos.videos,
                 classes=videos.classes,
+                sizes=sizes,
                 protocol=PROTOCOLS["center"],
                 num_frames=clip_format.num_frames,
                 size=clip_format.size,
                 resize=clip_format.resize,
+                modality=config.data.modality,
                 device=accelerator.device,
                 batch_size=max(1, config.batch_size // accelerator.num_processes),
                 num_workers=0 if cache is not None else config.data.num_workers,
@@ -226,7 +248,13 @@ def validator(
                 f"{num_bad} of {len(videos)} validation videos cannot be read, more than {MOST_BAD_VIDEOS:.0%}; mend "
                 "them and go on with --resume"
             )
-        metrics = compute_metrics(scores, labels)
-        return {"top1": metrics.top1, "top5": metrics.top5, "loss": cross_entropy(scores, labels)}
+        metrics, parts = compute_all_metrics(scores, labels, sizes)
+        of_parts = {f"{name}_top1": part.top1 for name, part in zip(videos.labellings, parts, strict=True)}
+        return {
+            "top1": metrics.top1,
+            "top5": metrics.top5,
+            "loss": cross_entropy(scores, labels, sizes).item(),
+            **of_parts,
+        }
 
     return validate

@@ -3,12 +3,14 @@
 `PlainTask` is stage one of the paper's training, `MatureFeatureTask` stage two (section 3.4, equation 9).
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from w3action.labellings import are_right, cross_entropy
 from w3action.models import ActionModel
 from w3action.train.optimizer import NORMS
 
@@ -17,7 +19,7 @@ class TaskOutput(NamedTuple):
     """What a task gives for a batch."""
 
     losses: dict[str, Tensor]  # scalars; their sum is minimised
-    logits: Float[Tensor, "b k"]
+    correct: Bool[Tensor, "b"]  # whether the best class is right, in every labelling
 
 
 class PlainTask(nn.Module):
@@ -25,13 +27,23 @@ class PlainTask(nn.Module):
 
     Args:
         model: the network to train.
+        sizes: how many of the logits belong to each labelling, as to verbs and to nouns (see `labellings`); their
+            cross-entropies are added. None of them is a single one.
         label_smoothing: as in `nn.functional.cross_entropy`.
         freeze_batch_norm: keep the statistics and weights of every batch norm but the first ("partial BN").
     """
 
-    def __init__(self, model: ActionModel, *, label_smoothing: float = 0.0, freeze_batch_norm: bool = False):
+    def __init__(
+        self,
+        model: ActionModel,
+        *,
+        sizes: Sequence[int] = (),
+        label_smoothing: float = 0.0,
+        freeze_batch_norm: bool = False,
+    ):
         super().__init__()
         self.model = model
+        self.sizes = tuple(sizes)
         self.label_smoothing = label_smoothing
         norms = [m for name, m in model.named_modules() if isinstance(m, NORMS) and ".slots." not in name]
         self.frozen_norms = norms[1:] if freeze_batch_norm else []  # a layer in a slot has no statistics yet to keep
@@ -45,14 +57,15 @@ class PlainTask(nn.Module):
             norm.eval()
         return self
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"], labels: Int[Tensor, "b"]) -> TaskOutput:
+    def forward(self, clips: Float[Tensor, "b c t h w"], labels: Int[Tensor, "b *labellings"]) -> TaskOutput:
         """Compute the losses of a batch."""
         logits = self.model(clips)
-        return TaskOutput({"cross_entropy": self.classification(logits, labels)}, logits)
+        losses = {"cross_entropy": self.classification(logits, labels)}
+        return TaskOutput(losses, are_right(logits, labels, self.sizes))
 
     def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the cross-entropy, in float32 whatever the autocast type."""
-        return nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+        """Return the cross-entropy, added over labellings, in float32 whatever the autocast type."""
+        return cross_entropy(logits, labels, self.sizes, label_smoothing=self.label_smoothing)
 
 
 class MatureFeatureTask(PlainTask):
@@ -72,10 +85,11 @@ class MatureFeatureTask(PlainTask):
         *,
         weight: float = 1.0,
         reduction: Literal["mean", "sum"] = "mean",
+        sizes: Sequence[int] = (),
         label_smoothing: float = 0.0,
         freeze_batch_norm: bool = False,
     ):
-        super().__init__(model, label_smoothing=label_smoothing, freeze_batch_norm=freeze_batch_norm)
+        super().__init__(model, sizes=sizes, label_smoothing=label_smoothing, freeze_batch_norm=freeze_batch_norm)
         self.teacher = teacher.eval().requires_grad_(False)
         self.weight = weight
         self.reduction: Literal["mean", "sum"] = reduction
@@ -86,17 +100,17 @@ class MatureFeatureTask(PlainTask):
         self.teacher.eval()
         return self
 
-    def forward(self, clips: Float[Tensor, "b 3 t h w"], labels: Int[Tensor, "b"]) -> TaskOutput:
+    def forward(self, clips: Float[Tensor, "b c t h w"], labels: Int[Tensor, "b *labellings"]) -> TaskOutput:
         """Compute the losses of a batch."""
         with torch.no_grad():
             mature = self.teacher.forward_features(clips).maps
         maps = self.model.forward_features(clips).maps
-        logits = self.model.forward_head(maps)
+        logits = self.model.forward_head(maps, clips=clips)
         losses = {
             "cross_entropy": self.classification(logits, labels),
             "mature_features": self.weight * feature_distance(maps, mature, reduction=self.reduction),
         }
-        return TaskOutput(losses, logits)
+        return TaskOutput(losses, are_right(logits, labels, self.sizes))
 
 
 def feature_distance(

@@ -9,6 +9,7 @@ from w3action.models.heads.average import AverageHead
 from w3action.models.heads.feature_bank import FeatureBankHead
 from w3action.models.heads.head import Head
 from w3action.models.heads.recurrent import RecurrentHead
+from w3action.models.heads.region_graph import RegionGraphHead
 from w3action.models.heads.relation import RelationHead
 from w3action.models.heads.rsttm import RSTTMHead
 
@@ -18,6 +19,16 @@ HEADS: dict[str, Callable[..., Head]] = {
     "recurrent": RecurrentHead,
     "rsttm": RSTTMHead,
     "feature_bank": FeatureBankHead,
+    "region_graph": RegionGraphHead,
 }
 
-__all__ = ["HEADS", "AverageHead", "FeatureBankHead", "Head", "RSTTMHead", "RecurrentHead", "RelationHead"]
+__all__ = [
+    "HEADS",
+    "AverageHead",
+    "FeatureBankHead",
+    "Head",
+    "RSTTMHead",
+    "RecurrentHead",
+    "RegionGraphHead",
+    "RelationHead",
+]

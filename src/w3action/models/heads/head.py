@@ -17,6 +17,7 @@ class Head(nn.Module):
     """Base of the heads; a subclass defines `forward`, and its last layer is `fc`."""
 
     fc: nn.Module
+    sees_clips = False  # whether `forward` also takes the clips, and boxes on them, by those names
 
     @property
     def classifier(self) -> nn.Module:

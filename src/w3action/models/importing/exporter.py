@@ -25,9 +25,9 @@ def export_state_dict(model: ActionModel, layout: str) -> dict[str, Tensor]:
     chosen = look_up(layout)
     arguments = model.arguments
     name, attention = arguments["name"], arguments["attention"]
-    network = NETWORKS[name]
-    family = FAMILIES.get(network.backbone)
-    if family is None or network.head != "average":
+    network = NETWORKS.get(name)  # none of another library's
+    family = None if network is None else FAMILIES.get(network.backbone)
+    if network is None or family is None or network.head != "average":
         raise ValueError(f"{name} has no counterpart in {layout}; only plain ResNets and MobileNetV2 have")
     if None not in chosen.classifiers.get(family, {None: ""}):
         raise ValueError(f"{layout} has two classifiers and {name} one; export it as tsm")

@@ -17,7 +17,7 @@ from w3action.layers import NonLocal
 from w3action.models.action_model import ActionModel
 from w3action.models.slots import Slots
 
-Family = Literal["resnet", "mobilenetv2"]
+Family = Literal["resnet", "mobilenetv2", "slowfast"]
 Shifts = Literal["named", "any", "past"]
 
 

@@ -3,6 +3,7 @@
 from w3action.models.importing.epic55 import EPIC55
 from w3action.models.importing.layout import Layout
 from w3action.models.importing.mmaction2 import MMACTION2
+from w3action.models.importing.slowfast import SLOWFAST
 from w3action.models.importing.timm import TIMM
 from w3action.models.importing.torchvision import TORCHVISION
 from w3action.models.importing.tsm import TSM
@@ -15,6 +16,7 @@ LAYOUTS: dict[str, Layout] = {
     "tsm-online": TSM_ONLINE,
     "mmaction2": MMACTION2,
     "epic55": EPIC55,
+    "slowfast": SLOWFAST,
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 
 from w3action.models.backbone import Backbone
 from w3action.models.importing.layout import Blocks, Family, Layout
@@ -17,6 +17,7 @@ from w3action.models.importing.layouts import LAYOUTS
 from w3action.models.mobilenet_v2 import mobilenet_v2
 from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101
 from w3action.models.slots import Fillers
+from w3action.models.slowfast import slowfast_4x16_resnet50, slowfast_8x8_resnet50
 from w3action.models.weights import WeightsError
 
 BackboneBuilder = Callable[[Fillers], Backbone]
@@ -27,6 +28,8 @@ FAMILIES: dict[BackboneBuilder, Family] = {
     resnet50: "resnet",
     resnet101: "resnet",
     mobilenet_v2: "mobilenetv2",
+    slowfast_4x16_resnet50: "slowfast",
+    slowfast_8x8_resnet50: "slowfast",
 }
 ENOUGH_IN_COMMON = 0.5  # of the names; a cousin (ResNet-152) has enough, and is then refused name by name
 NON_LOCAL_MARKS = (".nl.", ".non_local_block.")
@@ -70,11 +73,15 @@ def recognise(state: Mapping[str, Tensor], layout: Layout, *, origin: str) -> To
 
 
 def _closest(state: Mapping[str, Tensor], layout: Layout) -> tuple[float, BackboneBuilder]:
-    """Find the backbone that has most names in common with a file, and which share of all names that is."""
-    given = {_unwrap(key) for key in state if not key.endswith("num_batches_tracked")}
+    """Find the backbone that has most names in common with a file, and which share of all names that is.
+
+    Of two with the same names (SlowFast 4x16 and 8x8) it is the one that has more shapes in common.
+    """
+    given = {_unwrap(key): value.shape for key, value in state.items() if not key.endswith("num_batches_tracked")}
     candidates = [builder for builder, family in FAMILIES.items() if family in layout.classifiers]
-    scores = {builder: _overlap(given, _names(builder, layout.backbone_key)) for builder in candidates}
-    best = max(scores, key=lambda builder: scores[builder])
+    expected = {builder: _shapes(builder, layout.backbone_key) for builder in candidates}
+    scores = {builder: _overlap(given, expected[builder]) for builder in candidates}
+    best = max(scores, key=lambda builder: (scores[builder], len(given.items() & expected[builder].items())))
     return scores[best], best
 
 
@@ -89,7 +96,11 @@ def _overlap(given: Collection[str], expected: Collection[str]) -> float:
 
 
 @cache
-def _names(builder: BackboneBuilder, backbone_key: Callable[[str, Blocks], str]) -> frozenset[str]:
+def _shapes(builder: BackboneBuilder, backbone_key: Callable[[str, Blocks], str]) -> Mapping[str, Size]:
     with torch.device("meta"):
-        keys = builder(Fillers()).state_dict()
-    return frozenset(backbone_key(key, Blocks()) for key in keys if not key.endswith("num_batches_tracked"))
+        state = builder(Fillers()).state_dict()
+    return {
+        backbone_key(key, Blocks()): value.shape
+        for key, value in state.items()
+        if not key.endswith("num_batches_tracked")
+    }

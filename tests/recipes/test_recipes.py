@@ -5,21 +5,27 @@ import pytest
 import torch
 
 from w3action.config import ConfigError, from_dict
-from w3action.recipes import RECIPES, recipe
+from w3action.recipes import OWN, RECIPES, recipe
 from w3action.train.run import build_model
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_builds_its_network_and_survives_json(name):
     config = recipe(name)
-    assert config.recipe == name == RECIPES[name].__name__
-    assert RECIPES[name].__doc__
+    assert config.recipe == name
     assert from_dict(json.loads(json.dumps(dataclasses.asdict(config))), origin="test") == config
     untrained = dataclasses.replace(config, model=dataclasses.replace(config.model, pretrained=None))
+    channels = 10 if config.data.modality == "flow" else 3
     with torch.device("meta"):
         model = build_model(untrained, num_classes=5)
-        clips = torch.empty(1, 3, config.data.num_frames, config.data.size, config.data.size)
+        clips = torch.empty(1, channels, config.data.num_frames, config.data.size, config.data.size)
         assert model.eval()(clips).shape == (1, 5)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_recipe_for_ones_own_clips_says_what_it_is_for(name):
+    assert OWN[name].__name__ == name
+    assert OWN[name].__doc__
 
 
 def test_the_papers_recipes_follow_the_papers_training():
@@ -27,6 +33,8 @@ def test_the_papers_recipes_follow_the_papers_training():
     assert config.mfr
     assert (config.epochs, config.batch_size, config.data.num_frames) == (50, 64, 16)
     assert (config.optim.lr, config.optim.milestones, config.optim.weight_decay) == (0.01, (0.4, 0.8), 5e-4)
+    config = recipe("egogesture_tsm_8f")
+    assert (config.epochs, config.optim.milestones, config.data.flip) == (20, (0.25, 0.5, 0.75), "auto")
 
 
 def test_an_unknown_recipe_is_named_with_the_known_ones():

@@ -1,11 +1,6 @@
-"""Recipes: one function per run that others may want to repeat, each returning a whole `RunConfig`.
+"""Recipes for one's own clips, and for the drawn set."""
 
-`w3 train RECIPE --data ... --out ...` starts one; `--set key=value` changes it.
-"""
-
-from collections.abc import Callable
-
-from w3action.config import ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig
+from w3action.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 
 
 def default() -> RunConfig:
@@ -52,44 +47,3 @@ def demo() -> RunConfig:
         epochs=14,
         eval_every=7,
     )
-
-
-def ssv1_tsm_w3_8f() -> RunConfig:
-    """Something-Something V1, Table 1: TSM + W3 at 8 frames, 49.0 % top-1 in the paper."""
-    return _something_something("ssv1_tsm_w3_8f", num_frames=8)
-
-
-def ssv1_tsm_w3_16f() -> RunConfig:
-    """Something-Something V1, Table 1: TSM + W3 at 16 frames, 52.6 % top-1 in the paper."""
-    return _something_something("ssv1_tsm_w3_16f", num_frames=16)
-
-
-def _something_something(recipe: str, *, num_frames: int) -> RunConfig:
-    return RunConfig(
-        recipe=recipe,
-        model=ModelConfig(name="tsm_resnet50", attention="w3", pretrained="imagenet"),
-        data=DataConfig(num_frames=num_frames, num_workers=8),
-        mfr=True,
-        batch_size=64,
-        epochs=50,
-    )
-
-
-RECIPES: dict[str, Callable[[], RunConfig]] = {
-    "default": default,
-    "edge": edge,
-    "demo": demo,
-    "ssv1_tsm_w3_8f": ssv1_tsm_w3_8f,
-    "ssv1_tsm_w3_16f": ssv1_tsm_w3_16f,
-}
-
-
-def recipe(name: str) -> RunConfig:
-    """Return the config of a recipe.
-
-    Raises:
-        ConfigError: there is none of that name; the message lists them.
-    """
-    if name not in RECIPES:
-        raise ConfigError(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}")
-    return RECIPES[name]()

@@ -1,0 +1,203 @@
+"""Optical flow as what a network sees: of each segment five successive flows instead of one RGB frame.
+
+    a segment that starts at flow i  ->  x and y of the flows i, ..., i + 4   (10, h, w), channels x1, y1, ..., x5, y5
+
+Flow i says how far every pixel of frame i moves until frame i + 1, x to the right and y down, in pixels of the frames
+as they are decoded (at `short_side`). A video of n frames has n - 1 flows; beyond its end the last one repeats, and a
+video of one frame has one flow, of zeros. OpenCV's DIS computes them, on one thread: its result depends on the number.
+
+Flows are kept as the images of public two-stream systems are: 8 bits, displacements clipped to 20 pixels, 128 for none.
+So a flow that was computed before and lies in a folder (`flow_images.py`) and one computed here are the same data, and
+crops, scaling and caches treat them as frames. Cropping and scaling to the network's size leave displacements as they
+are, which is what those systems do.
+
+A network gets (level - 128) / (255 * 0.226): no motion is 0, and 0.226 is the mean of ImageNet's three deviations, so
+that weights from ImageNet see numbers of the size they know.
+
+Sources: "Two-Stream Convolutional Networks for Action Recognition in Videos" (Simonyan & Zisserman, NIPS 2014),
+section 3; "Temporal Segment Networks" (Wang et al., ECCV 2016), section 3.2, for the five flows of a segment and their
+8 bits; "Fast Optical Flow using Dense Inverse Search" (Kroeger et al., ECCV 2016). What differs: the two used TV-L1.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64, UInt8
+from torch import Tensor
+
+from w3action.data.cache import decode_video
+from w3action.data.clip import Clip
+from w3action.data.decode import DecodeError
+from w3action.data.flow_images import find_flow_images
+from w3action.data.video import Video
+
+FLOWS_PER_SEGMENT = 5
+MAX_PIXELS = 20.0  # of a displacement; larger ones are clipped
+ZERO_LEVEL = 128
+LEVELS_PER_PIXEL = 127 / MAX_PIXELS
+STD = 0.226  # of levels / 255, as ImageNet's deviations are given
+
+# (video, pick, *, short_side) -> the frames that `pick` wants: `decode_video`, or a cache's `pick`
+ReadFrames = Callable[..., Clip]
+
+
+def read_flow(
+    video: Video,
+    pick: Callable[[int], Sequence[int] | np.ndarray],
+    *,
+    short_side: int | None,
+    read_frames: ReadFrames = decode_video,
+) -> Clip:
+    """Read stacks of flows: stored ones where `video.path` is a folder of them, else computed from frames.
+
+    Args:
+        video: an entry of a manifest.
+        pick: called once with the number of flows; returns the first flow of each stack, of any shape.
+        short_side: what frames (or stored flows) are scaled to, in pixels; None leaves them.
+        read_frames: what reads frames, for example out of a cache.
+
+    Returns:
+        The stacks in the order of the indices, (10, t, h, w); the times are those of their first frames.
+
+    Raises:
+        DecodeError: as for `decode`; frames too small for flow; stored flow that is damaged or incomplete.
+        ValueError: `pick` returned no indices or some outside of [0, number of flows); OpenCV is not installed.
+    """
+    stored = find_flow_images(video)
+    if stored is not None:
+        starts = _check_starts(pick(len(stored)), num_flows=len(stored))
+        stacks = successive(starts, num_flows=len(stored))
+        wanted, places = np.unique(stacks, return_inverse=True)
+        levels = stored.read(wanted, short_side=short_side)
+        return Clip(frames=_stack(levels, places.reshape(stacks.shape)), pts_seconds=stored.seconds(starts))
+
+    starts, stacks, last_frame = np.zeros(0, np.int64), np.zeros((0, FLOWS_PER_SEGMENT), np.int64), 0
+
+    def pick_frames(num_frames: int) -> np.ndarray:
+        nonlocal starts, stacks, last_frame
+        last_frame, num_flows = num_frames - 1, max(1, num_frames - 1)
+        starts = _check_starts(pick(num_flows), num_flows=num_flows)
+        stacks = successive(starts, num_flows=num_flows)
+        return np.union1d(stacks, np.minimum(stacks + 1, last_frame))
+
+    clip = read_frames(video, pick_frames, short_side=short_side)
+    frames = np.union1d(stacks, np.minimum(stacks + 1, last_frame))
+    wanted, places = np.unique(stacks, return_inverse=True)
+    befores, afters = np.searchsorted(frames, wanted), np.searchsorted(frames, np.minimum(wanted + 1, last_frame))
+    pairs = list(zip(befores.tolist(), afters.tolist(), strict=True))
+    try:
+        levels = to_levels(compute_flows(clip.frames, pairs))
+    except FrameSizeError as error:
+        raise DecodeError(f"{video.path}: {error}") from error
+    return Clip(
+        frames=_stack(levels, places.reshape(stacks.shape)),
+        pts_seconds=clip.pts_seconds[torch.from_numpy(np.searchsorted(frames, starts))],
+    )
+
+
+def successive(starts: Int64[np.ndarray, " t"], *, num_flows: int) -> Int64[np.ndarray, "t 5"]:
+    """The flows of each stack; beyond the end of the video its last one."""
+    return np.minimum(starts[:, None] + np.arange(FLOWS_PER_SEGMENT), num_flows - 1)
+
+
+class FrameSizeError(ValueError):
+    """Frames that are too small for flow to be computed."""
+
+
+def compute_flows(frames: UInt8[Tensor, "3 t h w"], pairs: Sequence[tuple[int, int]]) -> Float32[np.ndarray, "n h w 2"]:
+    """Flow of each (from, to) of the frames, by DIS at its medium preset: x and y in pixels, not clipped.
+
+    A frame paired with itself has a flow of zeros.
+
+    Raises:
+        FrameSizeError: both sides of the frames are below 12 pixels.
+        ValueError: OpenCV is not installed.
+    """
+    cv2 = import_opencv()
+    images = frames.permute(1, 2, 3, 0).contiguous().numpy()  # (t, h, w, 3)
+    grays = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
+    flows = np.zeros((len(pairs), *images.shape[1:3], 2), np.float32)
+    with _one_thread(cv2):
+        estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        for place, (before, after) in enumerate(pairs):
+            if before == after:
+                continue
+            try:
+                flows[place] = estimator.calc(grays[before], grays[after], None)
+            except cv2.error as error:
+                height, width = images.shape[1:3]
+                raise FrameSizeError(
+                    f"frames of {width}x{height} pixels are too small for optical flow; give larger ones"
+                ) from error
+    return flows
+
+
+def import_opencv() -> Any:
+    """Import `cv2`, when flow is to be computed and not before.
+
+    Raises:
+        ValueError: it is not installed.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise ValueError(
+            "optical flow is computed by OpenCV, which is not installed; install w3action[flow], or give folders of "
+            "flow_x_00001.jpg, flow_y_00001.jpg, ..."
+        ) from error
+    return cv2
+
+
+@contextmanager
+def _one_thread(cv2: Any) -> Iterator[None]:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def to_levels(flows: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    """Displacements in pixels to 8 bits: 1 (20 pixels to the left or up), 128 (none), 255 (20 to the right or down)."""
+    clipped = np.clip(np.nan_to_num(flows), -MAX_PIXELS, MAX_PIXELS)
+    return np.rint(ZERO_LEVEL + clipped * LEVELS_PER_PIXEL).astype(np.uint8)
+
+
+def to_pixels(levels: UInt8[Tensor, "*batch 10 t h w"]) -> Float[Tensor, "*batch 10 t h w"]:
+    """The displacements, in pixels, that levels stand for: to within half of 20 / 127 pixels of what was computed."""
+    return (levels.float() - ZERO_LEVEL) / LEVELS_PER_PIXEL
+
+
+def mirror_flow(levels: UInt8[Tensor, "*batch 10 t h w"]) -> UInt8[Tensor, "*batch 10 t h w"]:
+    """The flow of the mirrored video: every map mirrored, and what moved to the right moves to the left."""
+    mirrored = levels.flip(-1)
+    x = mirrored[..., 0::2, :, :, :]
+    x.copy_((2 * ZERO_LEVEL - x.int()).clamp_(max=255))
+    return mirrored
+
+
+def normalize_flow(
+    levels: UInt8[Tensor, "*batch 10 t h w"] | Float[Tensor, "*batch 10 t h w"],
+) -> Float[Tensor, "*batch 10 t h w"]:
+    """Levels to what a network sees: (level - 128) / (255 * 0.226), float32, contiguous."""
+    floats = torch.empty(levels.shape, dtype=torch.float32, device=levels.device).copy_(levels)
+    return floats.sub_(ZERO_LEVEL).div_(255 * STD)
+
+
+def _stack(levels: UInt8[np.ndarray, "n h w 2"], places: Int64[np.ndarray, "t 5"]) -> UInt8[Tensor, "10 t h w"]:
+    stacks = torch.from_numpy(levels)[torch.from_numpy(places)]  # (t, 5, h, w, 2)
+    return stacks.permute(1, 4, 0, 2, 3).flatten(0, 1)  # channels x1, y1, x2, y2, ...
+
+
+def _check_starts(starts: Sequence[int] | np.ndarray, *, num_flows: int) -> Int64[np.ndarray, " t"]:
+    flat = np.asarray(starts).ravel()
+    if not len(flat) or flat.dtype.kind not in "iu" or flat.min() < 0 or flat.max() >= num_flows:
+        raise ValueError(
+            f"pick returned {flat.tolist()[:16]} for {num_flows} flows: return at least one whole number, all in "
+            f"[0, {num_flows})"
+        )
+    return flat.astype(np.int64)

@@ -1,0 +1,119 @@
+"""Videos inside of uncompressed tar shards, read in place: a member is a byte range of the shard.
+
+`open_member(path, offset=, size=)` gives a seekable file object on such a range. Nothing is unpacked, and no tar
+header is read: an index (`index.parquet`, which `read_manifest` reads as any manifest) says where members lie, so
+that a map-style data set picks from shards as it picks from files. A shard that is missing from the local copy of a
+remote set is fetched first (`mirror.py`).
+
+Reads are `os.pread` on one descriptor a shard: it has no position that forked workers could disturb, and spawned
+workers open their own.
+"""
+
+import io
+import os
+import stat
+from collections import OrderedDict
+from pathlib import Path
+
+from w3action.data.mirror import fetch_missing
+from w3action.data.timeline import DecodeError
+
+MAX_OPEN_SHARDS = 32  # in one process; a member that is still being read keeps its shard open beyond that
+
+
+def open_member(path: str | os.PathLike[str], *, offset: int, size: int) -> "Member":
+    """Open `size` bytes from `offset` on of a file, read-only; `name` of what is returned tells both.
+
+    Raises:
+        DecodeError: no such shard, or the range does not lie within it.
+        FetchError: the shard had to be fetched and could not be.
+    """
+    path = Path(path)
+    if offset < 0 or size < 1:
+        raise DecodeError(f"{path}: {size} bytes from {offset} on are no member; index the shards again")
+    status = _status(path)
+    if offset + size > status.st_size:
+        raise DecodeError(
+            f"{path}: the member of {size} bytes from {offset} on lies beyond the shard's end, {status.st_size}: the "
+            "shard is cut off or the index is not its own; fetch it or index the shards again"
+        )
+    return Member(_open_shard(path, status), offset=offset, size=size, name=f"{path}@{offset}")
+
+
+class _Shard:
+    """An open descriptor, closed with the last member or table entry that knows it."""
+
+    def __init__(self, path: Path):
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self):
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
+
+
+class Member(io.RawIOBase):
+    """A window of a shard: a read-only binary file with a position of its own."""
+
+    def __init__(self, shard: _Shard, *, offset: int, size: int, name: str):
+        self.name = name
+        self._shard, self._offset, self._size, self._position = shard, offset, size, 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most `size` bytes, all that are left if it is negative; none at the end."""
+        left = max(0, self._size - self._position)
+        wanted = left if size is None or size < 0 else min(size, left)
+        data = os.pread(self._shard.descriptor, wanted, self._offset + self._position)
+        self._position += len(data)
+        return data
+
+    def readinto(self, buffer, /) -> int:
+        """Fill a buffer from its start, as far as the bytes go; how many those were."""
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to an offset from the start, the current place or the end; beyond the end nothing is read."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"{self.name}: cannot seek to {base + offset}; positions count from 0")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        """The current place, from the start of the member."""
+        return self._position
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+
+# A shard that is written anew gets another entry: the key tells its inode and time.
+_open_shards: OrderedDict[tuple, _Shard] = OrderedDict()
+
+
+def _open_shard(path: Path, status: os.stat_result) -> _Shard:
+    key = (path, status.st_dev, status.st_ino, status.st_mtime_ns)
+    shard = _open_shards.pop(key, None) or _Shard(path)
+    _open_shards[key] = shard  # the latest used stands last
+    while len(_open_shards) > MAX_OPEN_SHARDS:
+        _open_shards.popitem(last=False)
+    return shard
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        if not fetch_missing(path):
+            raise DecodeError(f"{path}: no such shard; check the path and the index's folder") from None
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise DecodeError(f"{path}: this is no file but a folder or a device; give an uncompressed tar shard")
+    return status

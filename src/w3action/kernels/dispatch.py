@@ -1,0 +1,76 @@
+"""Which form of a kernel a call takes, decided at the call.
+
+| kernels | on a GPU | on a CPU | in an exported program |
+|---|---|---|---|
+| `auto` | Triton if it is installed, else plain | in the cache; plain under 2 MB | plain: PyTorch's own operators |
+| `plain` | plain | plain | plain |
+| `fused` | as `auto` | in the cache | ours: it runs where w3action is installed |
+| `triton` | Triton | Triton's interpreter, for tests | ours |
+
+The environment variable `W3_KERNELS` sets it for a process, `using` for a block of code.
+"""
+
+import functools
+import importlib.util
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+SMALL_BYTES = 1 << 21  # features that stay in a CPU's cache by themselves: fewer and larger steps are faster
+
+Kernels = Literal["auto", "plain", "fused", "triton"]
+
+
+def _check(kernels: str, where: str) -> str:
+    if kernels not in get_args(Kernels):
+        raise ValueError(f"{where} is {kernels!r}; choose one of {', '.join(get_args(Kernels))}")
+    return kernels
+
+
+# A global, not a context variable: autograd computes gradients in threads of its own.
+_chosen = _check(os.environ.get("W3_KERNELS", "auto"), "W3_KERNELS")
+
+
+@contextmanager
+def using(kernels: Kernels) -> Iterator[None]:
+    """Take one form of every kernel inside the block, in all threads.
+
+    Raises:
+        ValueError: an unknown form.
+    """
+    global _chosen
+    before, _chosen = _chosen, _check(kernels, "kernels")
+    try:
+        yield
+    finally:
+        _chosen = before
+
+
+@functools.cache
+def has_triton() -> bool:
+    """Whether Triton is installed; it is imported only where it runs."""
+    return importlib.util.find_spec("triton") is not None
+
+
+def takes_plain(x: Tensor) -> bool:
+    """Whether a call computes by the plain form, made of PyTorch's own operators."""
+    if _chosen == "plain" or torch.jit.is_tracing() or torch.jit.is_scripting():
+        return True
+    if _chosen == "triton":
+        return False
+    if torch.compiler.is_exporting() and _chosen != "fused":
+        return True
+    if x.is_cuda:
+        return not has_triton()
+    if x.device.type != "cpu":
+        return True
+    return _chosen == "auto" and x.numel() * x.element_size() < SMALL_BYTES
+
+
+def takes_triton(x: Tensor) -> bool:
+    """Whether an operator of ours computes by its Triton kernel."""
+    return x.is_cuda or _chosen == "triton"

@@ -1,0 +1,32 @@
+import pytest
+from drawn_sets import DRAW, touch, write
+
+from w3action.data import ManifestError
+from w3action.data.sets.own import prepare_csv, prepare_folder
+
+
+def test_classes_in_an_order_of_one_s_own(tmp_path):
+    root, options, _ = DRAW["csv"](tmp_path)
+    classes = write(tmp_path / "order.txt", "wave", "sit", "nod")
+    assert prepare_csv(root, **options).classes == ("nod", "wave")
+    assert prepare_csv(root, **options, classes=classes).classes == ("wave", "sit", "nod")
+    root, options, _ = DRAW["folder"](tmp_path / "folder")
+    assert prepare_folder(root, classes=classes).classes == ("wave", "sit", "nod")
+
+
+@pytest.mark.parametrize("path", ["../1.mp4", "/etc/1.mp4"])
+def test_paths_out_of_the_root_are_refused(tmp_path, path):
+    touch(tmp_path, "1.mp4", "media/2.mp4")
+    table = write(tmp_path / "lists/table.csv", "path,label", f"{path},wave")
+    with pytest.raises(ManifestError, match="leads out of"):
+        prepare_csv(tmp_path / "media", annotations=table)
+    listing = prepare_csv(tmp_path / "media", annotations=table, allow_outside=True)
+    assert len(listing.entries) == (0 if path.startswith("/") else 1)
+
+
+def test_what_is_no_table(tmp_path):
+    with pytest.raises(ManifestError, match="csv needs a table with the columns path and label as annotations"):
+        prepare_csv(tmp_path)
+    table = write(tmp_path / "table.csv", "path,label,byte_offset,num_bytes", "1.tar,wave,512,9")
+    with pytest.raises(ManifestError, match="packed videos have their manifest already"):
+        prepare_csv(tmp_path, annotations=table)
