@@ -1,4 +1,4 @@
-"""For all tests: shapes in signatures are checked, and the shared real data is found where there is any."""
+"""For all tests: shapes are checked, Triton is interpreted, and the shared real data is found where there is any."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,11 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch: the test processes share the cores as they are
 
 import pytest
+import torch
 from jaxtyping import install_import_hook
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton: its kernels are then run on the CPU
 
 # Before anything imports w3action: its annotations are then checked at every call. An int passes for a float.
 install_import_hook("w3action", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")

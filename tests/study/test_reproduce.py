@@ -24,7 +24,7 @@ TINY = RunConfig(
 )
 
 
-def run(table, data, out, lines, *, num_seeds=1, recipe=TINY):
+def run(table, data, out, lines, *, num_seeds=1, recipe=TINY, rows=()):
     return reproduce(
         table,
         recipe,
@@ -35,6 +35,7 @@ def run(table, data, out, lines, *, num_seeds=1, recipe=TINY):
         network=None,
         num_seeds=num_seeds,
         num_parallel=1,
+        rows=rows,
         say=lines.append,
     )
 
@@ -58,6 +59,25 @@ def test_every_row_is_run_once_and_told_of(study, tabletop):
     again = []
     run("table7", tabletop, out, again)
     assert again == []
+
+
+def test_some_rows_alone_can_be_run(study, tabletop):
+    out, _, _ = study
+    lines = []
+    (page,) = run("table6", tabletop, out, lines, rows=("tsm", "w3"))
+    assert [line.split(":")[0] for line in lines] == ["table6  1/1  tsm, seed 0"]  # W3 is there of table 7
+    rows = json.loads(page.with_suffix(".json").read_text())["rows"]
+    assert [row["variant"] for row in rows] == ["tsm", "w3"]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [("table6", r"table6 has no row 'w4'; choose of tsm, tsn"), ("all", "leave --rows out for all")],
+)
+def test_rows_that_there_are_not_are_refused(table, message, study, tabletop):
+    out, _, _ = study
+    with pytest.raises(StudyError, match=message):
+        run(table, tabletop, out, [], rows=("w4",))
 
 
 def test_finished_runs_of_other_settings_or_videos_are_not_taken_for_these(study, tabletop):

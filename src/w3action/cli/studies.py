@@ -35,6 +35,7 @@ def reproduce_verb(
     seeds: int = 3,
     jobs: int | None = None,
     tracks: Path | None = None,
+    rows: tuple[str, ...] = (),
     as_json: AsJson = False,
 ) -> None:
     """Run a table of the paper on your data: the same trainer for every row, several seeds, the paper's column beside.
@@ -52,6 +53,7 @@ def reproduce_verb(
         seeds: Seeds of each row.
         jobs: Runs at once; without it, one for each GPU or CPU core.
         tracks: Where hands are (Parquet), for figure3; without it, tracks.parquet beside the test videos' list.
+        rows: Only these rows of the table, by the names of their runs: --rows tsn tsm w3.
         as_json: Print JSON instead of text.
     """
     from w3action import config, recipes
@@ -69,6 +71,7 @@ def reproduce_verb(
         num_seeds=seeds,
         num_parallel=jobs,
         tracks=tracks,
+        rows=rows,
     )
     if as_json:
         print(json.dumps([json.loads(page.with_suffix(".json").read_text()) for page in pages], indent=2))

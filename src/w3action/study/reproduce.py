@@ -57,6 +57,7 @@ def reproduce(
     num_seeds: int,
     num_parallel: int | None,
     tracks: Path | None = None,
+    rows: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
 ) -> list[Path]:
     """Run a table, or all of them, and return the pages.
@@ -71,6 +72,7 @@ def reproduce(
         network: for its backbone; None takes the recipe's.
         num_seeds: seeds of each row, counted from 0.
         num_parallel: runs at once; None is one for each GPU or CPU core.
+        rows: only these of the table, by the names of their runs ("tsm", "w3"); none given are all.
         tracks: where hands are, for figure 3; None takes `tracks.parquet` beside the test videos' list.
         say: gets a line for each finished run.
 
@@ -92,10 +94,20 @@ def reproduce(
         tracks=tracks,
         say=say,
     )
+    _check_rows(rows, name)
     # The sweep first: the others take their rates from it.
     names = [*sorted(TABLES, key=lambda table: table != SWEEP), FIGURE] if name == "all" else [name]
-    pages = [study.figure3() if name == FIGURE else study.table(TABLES[name]) for name in names]
+    pages = [study.figure3() if name == FIGURE else study.table(TABLES[name], rows) for name in names]
     return [page for page in pages if page is not None]
+
+
+def _check_rows(rows: Sequence[str], name: str) -> None:
+    if rows and name not in TABLES:
+        raise StudyError(f"rows are chosen of a single table; leave --rows out for {name}")
+    known = [row.variant for row in TABLES[name].rows] if rows else []
+    strange = [row for row in rows if row not in known]
+    if strange:
+        raise StudyError(f"{name} has no row {strange[0]!r}; choose of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -111,8 +123,9 @@ class _Study:
     tracks: Path | None
     say: Callable[[str], None]
 
-    def table(self, table: Table) -> Path | None:
-        rows = tuple(row for row in table.rows if exists(row.variant, self.network))
+    def table(self, table: Table, only: Sequence[str] = ()) -> Path | None:
+        wanted = [row for row in table.rows if not only or row.variant in only]
+        rows = tuple(row for row in wanted if exists(row.variant, self.network))
         if not rows:
             self.say(f"{table.name}: no network of {self.network}'s backbone belongs to it; left out")
             return None
