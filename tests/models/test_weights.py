@@ -241,3 +241,22 @@ def test_a_failed_download_says_what_to_do(error, monkeypatch):
     monkeypatch.setattr(WeightsEnum, "get_state_dict", fail)
     with pytest.raises(WeightsError, match=rf"cannot be downloaded \({error}\).*model\.pretrained=FILE.*none"):
         create_model("tsm_resnet18", num_classes=3, pretrained="imagenet")
+
+
+def test_a_temporal_operation_is_taken_over_and_a_new_attention_keeps_its_start(tmp_path):
+    torch.manual_seed(0)
+    plain = create_model("tam_small", num_classes=3)
+    for parameter in plain.parameters():
+        parameter.data.uniform_(0.1, 0.2)
+    safetensors.torch.save_file(plain.state_dict(), tmp_path / "tam.safetensors")
+    model = create_model("tam_small", num_classes=3, attention="w3", pretrained=tmp_path / "tam.safetensors")
+    state = model.state_dict()
+    shared = [key for key in plain.state_dict() if key.startswith("backbone.")]
+    assert any(".slots.temporal." in key for key in shared)
+    assert all(torch.equal(state[key], plain.state_dict()[key]) for key in shared)
+    assert any(".slots.attention." in key for key in state)
+    # and a shift's weights start a temporal aggregation, which keeps its own start
+    shifted = create_model("tsm_small", num_classes=3)
+    safetensors.torch.save_file(shifted.state_dict(), tmp_path / "tsm.safetensors")
+    fresh = create_model("tam_small", num_classes=3, pretrained=tmp_path / "tsm.safetensors")
+    assert torch.equal(fresh.backbone.conv1.weight, shifted.backbone.conv1.weight)

@@ -39,8 +39,8 @@ def load_backbone(
 ) -> None:
     """Load backbone weights, in place.
 
-    Layers in slots (attention) keep their own start, unless the file is a checkpoint of ours that has them too. A
-    classifier or a refinement in the file is left aside.
+    Layers in slots (attention, temporal operations) keep their own start, unless the file is a checkpoint of ours that
+    has such layers too. A classifier or a refinement in the file is left aside.
 
     Args:
         backbone: the network without its head.
@@ -65,13 +65,19 @@ def load_backbone(
     else:
         state = {key: value for key, value in state.items() if not key.startswith(CLASSIFIERS)}
         state = {torchvision_key(key, state): value for key, value in state.items()}
-    has_attention = any(SLOTS in key for key in state)
-    expected = {key: value for key, value in backbone.state_dict().items() if has_attention or SLOTS not in key}
+    filled = {_slot_of(key) for key in state}
+    expected = {key: value for key, value in backbone.state_dict().items() if _slot_of(key) in {None, *filled}}
     if convert is not None and not is_ours:
         state = convert(state, as_of_rgb(expected, inputs))
     state = widen_weights(state, expected, inputs)
     check_fit(state, expected, origin=origin, target=f"the backbone of {name}")
     backbone.load_state_dict(state, strict=False)  # its keys were just compared; slots are missing by design
+
+
+def _slot_of(key: str) -> str | None:
+    """Return the kind of slot, "attention" or "temporal", that a key lies in, or None."""
+    _, _, within = key.partition(SLOTS)
+    return within.partition(".")[0] or None
 
 
 def _download(source: WeightsEnum) -> Mapping[str, Tensor]:
