@@ -51,9 +51,11 @@ def draw_video(tmp_path_factory) -> Callable[..., Path]:
         container_options: dict[str, str] | None = None,
         orient: Callable[[av.VideoStream], None] | None = None,
     ) -> Path:
-        if name in known:
-            return known[name]
-        path = folder / name
+        asked = repr((name, codec, num_frames, size, fps, gop, options, max_b_frames, container_options, orient))
+        if asked in known:
+            return known[asked]
+        path = folder / str(len(known)) / name
+        path.parent.mkdir()
         with av.open(str(path), "w", options=container_options or {}) as container:
             stream = container.add_stream(codec, rate=fps, options=options or {})
             stream.width, stream.height = size
@@ -69,7 +71,7 @@ def draw_video(tmp_path_factory) -> Callable[..., Path]:
                 frame.pts = number
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-        known[name] = path
+        known[asked] = path
         return path
 
     return draw

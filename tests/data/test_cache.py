@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 from drawn_videos import X264_GOP, read_numbers
+from PIL import Image
 
-from w3action.data import FrameCache, Video, decode
+from w3action.data import FrameCache, Video, decode, read_manifest
 from w3action.data import cache as cache_module
+from w3action.data.cache import decode_video
 
 CLIP_BYTES = 60 * 3 * 48 * 64  # all frames at short_side 48
 
@@ -59,14 +61,14 @@ def test_spans_and_sizes_are_kept_apart(video):
 
 
 def test_spans_of_frames_and_members_of_a_tar_are_kept_apart(video, tmp_path, draw_video):
-    other = draw_video("other.mp4", num_frames=20).read_bytes()
+    other = draw_video("other.mp4", num_frames=20)
     tar = tmp_path / "shard.tar"
     with tarfile.open(tar, "w") as shard:
-        for path in (video.path, draw_video("other.mp4")):
+        for path in (video.path, other):
             shard.add(path, arcname=path.name)
     with tarfile.open(tar) as shard:
         places = [(member.offset_data, member.size) for member in shard]
-    assert tar.read_bytes()[places[1][0] : places[1][0] + places[1][1]] == other
+    assert tar.read_bytes()[places[1][0] : places[1][0] + places[1][1]] == other.read_bytes()
     members = [Video(path=tar, label=0, byte_offset=offset, num_bytes=size) for offset, size in places]
     span = Video(path=tar, label=0, byte_offset=places[0][0], num_bytes=places[0][1], first_frame=5, num_frames=3)
 
@@ -76,6 +78,17 @@ def test_spans_of_frames_and_members_of_a_tar_are_kept_apart(video, tmp_path, dr
     assert read_numbers(cache.get(span, 48).frames) == [5, 6, 7]
     assert read_numbers(cache.get(Video(path=video.path, label=0, first_frame=57), 48).frames) == [57, 58, 59]
     assert len(cache) == 4
+
+
+def test_a_folder_of_images_has_the_rate_of_its_manifest(tmp_path):
+    for number in range(6):
+        Image.new("RGB", (32, 32)).save(tmp_path / f"{number}.jpg")
+    (tmp_path / "list.csv").write_text("path,label,fps\n.,a,12\n.,a,\n")
+    seconds = [
+        decode_video(video, lambda _: np.array([3]), short_side=None).pts_seconds.item()
+        for video in read_manifest(tmp_path / "list.csv").videos
+    ]
+    assert seconds == pytest.approx([3 / 12, 3 / 30])
 
 
 def test_a_full_cache_decodes_only_what_is_picked(video, decoded):

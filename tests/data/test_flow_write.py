@@ -90,3 +90,15 @@ def test_videos_that_would_share_a_folder_are_named(tmp_path):
         write_flow(listing("a.mp4", "a.avi"), tmp_path / "out", num_workers=1)
     with pytest.raises(ValueError, match=r"a/b\.mp4 would lie inside the flow of \S*a\.mp4; rename one of them"):
         write_flow(listing("a.mp4", "a/b.mp4"), tmp_path / "out", num_workers=1)
+
+
+def test_several_labellings_and_rates_go_along(manifest, tmp_path):
+    path = manifest.videos[0].path
+    rows = f"path,verb,noun,fps\n{path},open,door,25\n{path.parent / 'broken.mp4'},open,door,25\n"
+    (tmp_path / "list.csv").write_text(rows)
+    (tmp_path / "classes_noun.txt").write_text("cup\ndoor\n")
+    videos = read_manifest(tmp_path / "list.csv", label_column="verb,noun")
+    stored = read_manifest(write_flow(videos, tmp_path / "flow", num_workers=1).manifest, label_column="verb,noun")
+    assert stored.classes == videos.classes == ("verb: open", "noun: cup", "noun: door")
+    assert [(v.label, v.others, v.fps) for v in stored.videos] == [(0, (2,), 25)]
+    assert read_flow(stored.videos[0], lambda _: np.array([5]), short_side=None).pts_seconds.item() == 5 / 25

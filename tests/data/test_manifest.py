@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from w3action.data import Manifest, ManifestError, Video, hold_out, read_manifest, write_manifest
+from w3action.data import Manifest, ManifestError, Video, read_manifest, write_manifest
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -112,15 +112,15 @@ class TestTable:
             "end_frame": [4.0, 10, math.nan, None],  # whole numbers as floats, as pandas writes them
             "byte_offset": [None, None, None, 1 << 33],
             "num_bytes": [None, None, None, 99],
-            "fps": [12.0, 12, 12, 30],
+            "fps": [12.0, 12, math.nan, 30],
         }
         parquet.write_table(pa.table(columns), source)
         run, sit, walk = range(3)
         videos = (
-            Video(path=tmp_path / "frames/a", label=walk, num_frames=4),
-            Video(path=tmp_path / "frames/a", label=run, first_frame=0, num_frames=10),
+            Video(path=tmp_path / "frames/a", label=walk, num_frames=4, fps=12),
+            Video(path=tmp_path / "frames/a", label=run, first_frame=0, num_frames=10, fps=12),
             Video(path=tmp_path / "frames/a", label=run, first_frame=10),
-            Video(path=tmp_path / "shard.tar", label=sit, byte_offset=1 << 33, num_bytes=99),
+            Video(path=tmp_path / "shard.tar", label=sit, byte_offset=1 << 33, num_bytes=99, fps=30),
         )
         assert read_manifest(source).videos == videos
         assert len({video.place for video in videos}) == 4
@@ -207,54 +207,6 @@ class TestTable:
         assert "no video of the split 'test'; splits found: train" in error_of(one, split="test")
 
 
-class TestHoldOut:
-    MANIFEST = Manifest(
-        videos=tuple(
-            Video(path=Path(f"{label}_{number}.mp4"), label=label)
-            for label, count in enumerate((50, 10, 3, 1))
-            for number in range(count)
-        ),
-        classes=("a", "b", "c", "d"),
-        source=Path("x"),
-    )
-
-    def test_share_of_every_class(self):
-        train, val = hold_out(self.MANIFEST, fraction=0.2, seed=0)
-        assert [sum(v.label == label for v in val.videos) for label in range(4)] == [10, 2, 1, 0]
-        assert sorted(train.videos + val.videos, key=str) == sorted(self.MANIFEST.videos, key=str)
-        assert train.classes == val.classes == self.MANIFEST.classes
-        assert [v for v in self.MANIFEST.videos if v in train.videos] == list(train.videos)
-
-    def test_depends_on_the_seed_alone(self):
-        assert hold_out(self.MANIFEST, seed=3) == hold_out(self.MANIFEST, seed=3)
-        assert hold_out(self.MANIFEST, seed=3) != hold_out(self.MANIFEST, seed=4)
-        backwards = Manifest(self.MANIFEST.videos[::-1], self.MANIFEST.classes, Path("x"))
-        assert set(hold_out(backwards)[1].videos) == set(hold_out(self.MANIFEST)[1].videos)
-
-    def test_spans_of_a_file_stay_together(self):
-        videos = tuple(
-            Video(path=Path(f"{number}.mp4"), label=number % 2, start_seconds=float(start))
-            for number in range(20)
-            for start in range(3)
-        )
-        train, val = hold_out(Manifest(videos, ("a", "b"), Path("x")), fraction=0.3)
-        assert not {v.path for v in train.videos} & {v.path for v in val.videos}
-        assert len(val.videos) == 18
-
-    def test_videos_of_one_tar_are_parted(self):
-        videos = tuple(
-            Video(path=Path("shard.tar"), label=number % 2, byte_offset=512 * number, num_bytes=9)
-            for number in range(20)
-        )
-        train, val = hold_out(Manifest(videos, ("a", "b"), Path("x")), fraction=0.3)
-        assert (len(train), len(val)) == (14, 6)
-
-    @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.5])
-    def test_fraction_must_be_a_share(self, fraction):
-        with pytest.raises(ManifestError, match="must lie between 0 and 1"):
-            hold_out(self.MANIFEST, fraction=fraction)
-
-
 class TestRealSets:
     def test_hand_motion(self, shared_dir):
         folder = shared_dir / "data/hand_motion"
@@ -309,8 +261,29 @@ def test_several_columns_are_labellings_side_by_side(tmp_path):
     assert [(v.label, *v.others) for v in written.videos] == [(1, 3), (0, 2), (1, 2)]
 
 
+def test_each_labelling_is_a_manifest_of_its_own(tmp_path):
+    (tmp_path / "list.csv").write_text("path,verb,noun\na.mp4,open,door\nb.mp4,close,book\nc.mp4,open,book\n")
+    (tmp_path / "classes_noun.txt").write_text("window\ndoor\nbook\n")
+    both = read_manifest(tmp_path / "list.csv", label_column="verb,noun")
+    for column, part in both.by_labelling().items():
+        alone = read_manifest(tmp_path / "list.csv", label_column=column)
+        assert (part.classes, part.videos, part.labellings) == (alone.classes, alone.videos, {})
+    assert both.label_names() == {"verb": ["open", "close", "open"], "noun": ["door", "book", "book"]}
+    assert alone.by_labelling() == {"": alone}
+    assert alone.label_names() == {"label": ["door", "book", "book"]}
+
+
 def test_a_label_of_one_labelling_that_training_does_not_have_is_named(tmp_path):
     table = tmp_path / "list.csv"
     table.write_text("path,verb,noun\na.mp4,open,window\n")
     with pytest.raises(ManifestError, match="'window' is not among the 1 classes"):
         read_manifest(table, classes=("verb: open", "noun: door"), label_column="verb,noun")
+
+
+def test_a_list_of_classes_may_begin_with_a_mark_and_must_be_text(tmp_path):
+    (tmp_path / "list.csv").write_text("path,label\na.mp4,walk\n")
+    (tmp_path / "classes.txt").write_bytes(b"\xef\xbb\xbfwalk\nrun\n")
+    assert read_manifest(tmp_path / "list.csv").classes == ("walk", "run")
+    (tmp_path / "classes.txt").write_bytes(b"\xff\xfew\0a\0")
+    with pytest.raises(ManifestError, match="classes.txt: is no text in UTF-8"):
+        read_manifest(tmp_path / "list.csv")

@@ -1,6 +1,7 @@
 import hashlib
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pyarrow import parquet
 
 from w3action.data import mirror as mirror_module
 from w3action.data.mirror import FetchError, is_url, mirror_index
+from w3action.data.pack.index import write_table
 from w3action.data.shards import open_member
 
 SHARD = bytes(range(256)) * 40
@@ -36,7 +38,8 @@ class Site:
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data[: len(data) // 2] if kind == "cut" else data)
+                with suppress(ConnectionError):  # who asked may hang up
+                    self.wfile.write(data[: len(data) // 2] if kind == "cut" else data)
 
             def log_message(self, *_):
                 pass
@@ -189,3 +192,26 @@ def test_urls_are_told_from_paths():
     assert is_url("pipe:cat b")
     assert not is_url("/a/b.parquet")
     assert not is_url(Path("b.csv"))
+
+
+def test_every_list_of_classes_that_an_index_names_is_fetched(site, tmp_path):
+    index = site.folder / "set" / "index.parquet"
+    shards = pa.table({"shard_bytes": [len(SHARD)], "shard_sha256": [hashlib.sha256(SHARD).hexdigest()]})
+    table = shards.append_column("path", pa.array(["train-00000.tar"]))
+    for names in (["classes_verb.txt", "classes_noun.txt"], ["../classes.txt"]):
+        write_table(index.parent, table, class_lists={name: ["b", "a"] for name in names})
+        if ".." in names[0]:
+            with pytest.raises(ValueError, match="is no name of a list of classes"):
+                mirror_index(f"{site.url}/set/index.parquet", cache=tmp_path / "cache")
+        else:
+            mirrored = mirror_index(f"{site.url}/set/index.parquet", cache=tmp_path / "cache")
+            assert {name: (mirrored.parent / name).read_text() for name in names} == dict.fromkeys(names, "b\na\n")
+            assert not list(mirrored.parent.glob("*.part"))
+
+
+def test_a_shard_that_does_not_end_is_given_up(site, tmp_path):
+    index = mirror_index(f"{site.url}/set/index.parquet", cache=tmp_path)
+    (site.folder / "set" / "train-00000.tar").write_bytes(SHARD * 500)  # 5 MB, read by the megabyte
+    with pytest.raises(FetchError, match=f"more bytes come than the {len(SHARD)} that the index says"):
+        open_member(index.parent / "train-00000.tar", offset=512, size=100)
+    assert not list(index.parent.glob("train*"))

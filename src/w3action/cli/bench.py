@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from w3action.cli.app import AsJson, PositionalName, PositionalPath, bench_app
+from w3action.cli.app import AsJson, PositionalName, PositionalVideos, bench_app
 
 
 @bench_app.command(name="flops")
@@ -39,7 +39,7 @@ def flops_verb(
 
 
 @bench_app.command(name="decode")
-def decode_verb(data: PositionalPath, /, *, segments: int = 8, size: int = 224, as_json: AsJson = False) -> None:
+def decode_verb(data: PositionalVideos, /, *, segments: int = 8, size: int = 224, as_json: AsJson = False) -> None:
     """Measure how many clips a second one core decodes: FFmpeg's bare decode, w3action, torchcodec, decord.
 
     All do the same job in turn: the frames of the segments' middles, scaled and cropped. Those that are not installed

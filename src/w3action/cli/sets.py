@@ -60,8 +60,8 @@ def check_verb(
         split: One split alone; what is in two splits is then not seen.
         deep: Decode every frame, and look for clips of two splits that look the same.
         out: Folder for a page with frames of every class and all findings.
-        label_column: The column that holds the labels.
-        workers: Processes; without it, one per CPU.
+        label_column: The column that holds the labels; several, as in verb,noun, are checked one by one.
+        workers: Processes; without it, one per core.
         limit_seconds: For one file; then it is given up, which is a finding.
         as_json: Print JSON instead of text.
     """
@@ -87,7 +87,7 @@ def check_verb(
 
 @data_app.command(name="pack")
 def pack_verb(
-    manifest: PositionalPath,
+    manifest: PositionalVideos,
     /,
     *,
     out: Path,
@@ -112,7 +112,7 @@ def pack_verb(
         copy: Pack the files as they are.
         shard_mb: Size of a shard in megabytes, about.
         label_column: The column that holds the labels.
-        workers: Processes; without it, one per CPU.
+        workers: Processes; without it, one per core.
     """
     from w3action.data import read_manifest
     from w3action.data.pack import PackOptions, pack_manifest
@@ -140,23 +140,24 @@ def index_verb(folder: PositionalPath, /, *, label_key: str = "label", workers: 
     Args:
         folder: Uncompressed .tar files of videos with .json or .cls beside them.
         label_key: The key of a .json that holds the label.
-        workers: Processes; without it, one per CPU.
+        workers: Processes; without it, one per core.
     """
-    from w3action.data.pack import index_shards
+    from w3action.data import index_shards, read_manifest
 
     with progress_bar("indexing") as (progress, task):
-        print(index_shards(folder, label_key=label_key, num_workers=workers, on_video=lambda: progress.advance(task)))
+        index = index_shards(folder, label_key=label_key, num_workers=workers, on_video=lambda: progress.advance(task))
+    print(f"{index}: {len(read_manifest(index))} videos; what was left out: {folder / 'failed.csv'}")
 
 
 @data_app.command(name="tabletop")
-def tabletop_verb(*, out: Path, num_videos: int = 1500, seed: int = 0, num_workers: int | None = None) -> None:
+def tabletop_verb(*, out: Path, num_videos: int = 1500, seed: int = 0, workers: int | None = None) -> None:
     """Draw the tabletop set: real MP4 files of a hand at work, 16 classes that no single frame tells apart.
 
     Args:
         out: Folder of the set.
         num_videos: Videos in all; 70 % train, 10 % val, 20 % test.
         seed: The same seed draws the same frames.
-        num_workers: Processes that draw; without it, one per CPU.
+        workers: Processes that draw; without it, one per core.
     """
     from w3action.data.tabletop import write_tabletop
 
@@ -165,28 +166,37 @@ def tabletop_verb(*, out: Path, num_videos: int = 1500, seed: int = 0, num_worke
             out,
             num_videos=num_videos,
             seed=seed,
-            num_workers=num_workers,
+            num_workers=workers,
             on_video=lambda: progress.advance(task),
         )
     print(manifest)
 
 
 @data_app.command(name="flow")
-def flow_verb(manifest: PositionalPath, /, *, out: Path, short_side: int = 256, num_workers: int | None = None) -> None:
+def flow_verb(
+    manifest: PositionalVideos,
+    /,
+    *,
+    out: Path,
+    short_side: int = 256,
+    label_column: str = "label",
+    workers: int | None = None,
+) -> None:
     """Compute the optical flow of every video once, as a data set of its own: training on it then reads images.
 
     Args:
         manifest: Labelled videos: a folder or a manifest.
         out: Folder of the set of flows.
         short_side: What frames' shorter sides are scaled to before, in pixels.
-        num_workers: Processes; without it, one per CPU.
+        label_column: The column that holds the labels; several, as in verb,noun, are kept.
+        workers: Processes; without it, one per core.
     """
     from w3action.data import read_manifest, write_flow
 
-    videos = read_manifest(manifest)
+    videos = read_manifest(manifest, label_column=label_column)
     with progress_bar("flow", total=len(videos)) as (progress, task):
         written = write_flow(
-            videos, out, short_side=short_side, num_workers=num_workers, on_video=lambda: progress.advance(task)
+            videos, out, short_side=short_side, num_workers=workers, on_video=lambda: progress.advance(task)
         )
     print(written.manifest)
     if written.num_failed:

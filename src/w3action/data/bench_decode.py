@@ -28,11 +28,11 @@ from w3action.data.canvas import scaled_size
 from w3action.data.clip import Clip
 from w3action.data.decode import probe
 from w3action.data.frames import ListedFrames, list_frames
-from w3action.data.manifest import Video
 from w3action.data.sampling import test_segments
 from w3action.data.shards import open_member
 from w3action.data.source import Source
 from w3action.data.transforms import TestTransform
+from w3action.data.video import Video
 
 BOUND, FILES, SHARDS = "bare decode", "w3action, files", "w3action, shards"
 

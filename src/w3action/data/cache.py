@@ -10,9 +10,9 @@ import numpy as np
 
 from w3action.data.clip import Clip
 from w3action.data.decode import decode
-from w3action.data.frame_folder import decode_folder
-from w3action.data.manifest import Video
+from w3action.data.frame_folder import NOMINAL_FPS, decode_folder
 from w3action.data.shards import open_member
+from w3action.data.video import Video
 
 
 class FrameCache:
@@ -85,5 +85,5 @@ def decode_video(video: Video, pick: Callable[[int], np.ndarray], *, short_side:
         with open_member(video.path, offset=video.byte_offset, size=video.num_bytes) as member:
             return decode(member, pick, **span)
     if video.path.is_dir():
-        return decode_folder(video.path, pick, **span)
+        return decode_folder(video.path, pick, fps=video.fps or NOMINAL_FPS, **span)
     return decode(video.path, pick, **span)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 
 from w3action.data.canvas import Canvas, orientation
 from w3action.data.clip import Clip
 from w3action.data.frames import list_frames
+from w3action.data.sampling import check_indices
 from w3action.data.source import LIMIT_SECONDS, DecodeError, Source, VideoFile
 from w3action.data.span import Span
 
@@ -77,7 +77,7 @@ def decode(
     span = Span(start_seconds=start_seconds, end_seconds=end_seconds, first_frame=first_frame, num_frames=num_frames)
     with Source(file, num_threads=num_threads, limit_seconds=limit_seconds) as source:
         frames = list_frames(source, span)
-        indices = _check_indices(pick(len(frames.seconds)), num_frames=len(frames.seconds))
+        indices = check_indices(pick(len(frames.seconds)), num_frames=len(frames.seconds))
         wanted, places = np.unique(indices, return_inverse=True)  # decode each frame once
         canvas = Canvas(len(indices), short_side=short_side, num_threads=num_threads, name=source.name)
         for index, frame in frames.get(wanted):
@@ -111,13 +111,3 @@ def probe(file: VideoFile, *, limit_seconds: float | None = LIMIT_SECONDS) -> Vi
             codec=source.stream.codec_context.codec.canonical_name,
             rotation_degrees=90 * turns,
         )
-
-
-def _check_indices(indices: Sequence[int] | np.ndarray, *, num_frames: int) -> Int64[np.ndarray, " t"]:
-    flat = np.asarray(indices).ravel()
-    if not len(flat) or flat.dtype.kind not in "iu" or flat.min() < 0 or flat.max() >= num_frames:
-        raise ValueError(
-            f"pick returned {flat.tolist()[:16]} for {num_frames} frames: return at least one whole number, "
-            f"all in [0, {num_frames})"
-        )
-    return flat.astype(np.int64)

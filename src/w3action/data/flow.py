@@ -32,6 +32,7 @@ from w3action.data.cache import decode_video
 from w3action.data.clip import Clip
 from w3action.data.decode import DecodeError
 from w3action.data.flow_images import find_flow_images
+from w3action.data.sampling import check_indices
 from w3action.data.video import Video
 
 FLOWS_PER_SEGMENT = 5
@@ -68,7 +69,7 @@ def read_flow(
     """
     stored = find_flow_images(video)
     if stored is not None:
-        starts = _check_starts(pick(len(stored)), num_flows=len(stored))
+        starts = check_indices(pick(len(stored)), num_frames=len(stored), of="flows")
         stacks = successive(starts, num_flows=len(stored))
         wanted, places = np.unique(stacks, return_inverse=True)
         levels = stored.read(wanted, short_side=short_side)
@@ -79,7 +80,7 @@ def read_flow(
     def pick_frames(num_frames: int) -> np.ndarray:
         nonlocal starts, stacks, last_frame
         last_frame, num_flows = num_frames - 1, max(1, num_frames - 1)
-        starts = _check_starts(pick(num_flows), num_flows=num_flows)
+        starts = check_indices(pick(num_flows), num_frames=num_flows, of="flows")
         stacks = successive(starts, num_flows=num_flows)
         return np.union1d(stacks, np.minimum(stacks + 1, last_frame))
 
@@ -191,13 +192,3 @@ def normalize_flow(
 def _stack(levels: UInt8[np.ndarray, "n h w 2"], places: Int64[np.ndarray, "t 5"]) -> UInt8[Tensor, "10 t h w"]:
     stacks = torch.from_numpy(levels)[torch.from_numpy(places)]  # (t, 5, h, w, 2)
     return stacks.permute(1, 4, 0, 2, 3).flatten(0, 1)  # channels x1, y1, x2, y2, ...
-
-
-def _check_starts(starts: Sequence[int] | np.ndarray, *, num_flows: int) -> Int64[np.ndarray, " t"]:
-    flat = np.asarray(starts).ravel()
-    if not len(flat) or flat.dtype.kind not in "iu" or flat.min() < 0 or flat.max() >= num_flows:
-        raise ValueError(
-            f"pick returned {flat.tolist()[:16]} for {num_flows} flows: return at least one whole number, all in "
-            f"[0, {num_flows})"
-        )
-    return flat.astype(np.int64)

@@ -39,14 +39,15 @@ class FlowImages:
     x: tuple[Path, ...]
     y: tuple[Path, ...]
     first: int = 0  # place of the first in the whole video
+    fps: float = NOMINAL_FPS
 
     def __len__(self) -> int:
         """Number of flows."""
         return len(self.x)
 
     def seconds(self, flows: Int64[np.ndarray, " t"]) -> Float64[Tensor, " t"]:
-        """Times, as those of a folder of frames: none are known, so 30 frames a second are counted."""
-        return torch.from_numpy((self.first + flows) / NOMINAL_FPS)
+        """Times, as those of a folder of frames."""
+        return torch.from_numpy((self.first + flows) / self.fps)
 
     def read(self, flows: Int64[np.ndarray, " n"], *, short_side: int | None) -> UInt8[np.ndarray, "n h w 2"]:
         """Read flows, scaled so that the shorter side has `short_side` pixels.
@@ -92,7 +93,8 @@ def find_flow_images(video: Video) -> FlowImages | None:
     order = order[first : first + count]
     if not order:
         raise DecodeError(f"{video.path}: no flow from frame {first} on; it holds {len(x)} flows, correct the span")
-    return FlowImages(video.path, tuple(x[number] for number in order), tuple(y[number] for number in order), first)
+    paths = (tuple(numbered[number] for number in order) for numbered in (x, y))
+    return FlowImages(video.path, *paths, first=first, fps=video.fps or NOMINAL_FPS)
 
 
 Numbered = Mapping[int, Path]

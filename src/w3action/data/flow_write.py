@@ -1,7 +1,7 @@
 """Compute the flow of a whole data set once: a manifest of videos -> a manifest of folders that `flow_images` reads.
 
     out/NAME/flow_x_00001.jpg, flow_y_00001.jpg, ...   8 bits, of JPEG's quality 95; NAME as in `identity.py`
-    out/manifest.csv, out/classes.txt                  the rows that could be read: path, label, split
+    out/manifest.csv, out/classes.txt                  the rows that could be read: path, label (or verb, ...), split
     out/failed.csv                                     those that could not, and why (if there are any)
     out/flow.json                                      how it was computed
 
@@ -11,12 +11,10 @@ row that is a span of its video has a folder of its own. Killed and started agai
 
 import csv
 import json
-import multiprocessing
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -30,6 +28,8 @@ from w3action.data.flow import MAX_PIXELS, FrameSizeError, compute_flows, import
 from w3action.data.identity import identity
 from w3action.data.manifest import Manifest
 from w3action.data.video import Video
+from w3action.data.whole_file import whole_file, write_lines, write_text
+from w3action.data.workers import Lost, run_jobs
 
 MANIFEST_FILE, CLASSES_FILE, FAILED_FILE, ABOUT_FILE = "manifest.csv", "classes.txt", "failed.csv", "flow.json"
 FRAMES_AT_ONCE = 128  # in memory, of a long video
@@ -59,7 +59,7 @@ def write_flow(
         manifest: the videos.
         out: folder of the new data set.
         short_side: what frames are scaled to before, in pixels: flow is in pixels of this size.
-        num_workers: processes; None is one for each CPU.
+        num_workers: processes; None is one for each core.
         on_video: called after each video.
 
     Raises:
@@ -77,20 +77,26 @@ def write_flow(
     names = [identity(video, source=manifest.source).lstrip("/") for video in manifest.videos]
     jobs = _jobs(names, manifest.videos)
     reasons: dict[str, str] = {}
-    for name, reason in _in_processes(partial(_write_one, out, short_side), jobs.items(), num_workers):
-        if reason is not None:
-            reasons[name] = reason
-        on_video()
-    good = [(name, video) for name, video in zip(names, manifest.videos, strict=True) if name not in reasons]
+    with closing(run_jobs(partial(_write_one, out, short_side), jobs.items(), num_workers=num_workers)) as results:
+        for name, reason in zip(jobs, results, strict=True):
+            if isinstance(reason, Lost):
+                reason = "reading it ended the process; the file is damaged, fetch it again"
+            if reason is not None:
+                reasons[name] = reason
+            on_video()
+    good = [row for row, name in enumerate(names) if name not in reasons]
     if not good:
         raise ValueError(f"{manifest.source}: no video can be read, the first because {next(iter(reasons.values()))}")
-    (out / CLASSES_FILE).write_text("\n".join(manifest.classes) + "\n", encoding="utf-8")
+    for column, part in manifest.by_labelling().items():
+        write_lines(out / (f"classes_{column}.txt" if column else CLASSES_FILE), part.classes)
     if reasons:
         _write_table(out / FAILED_FILE, ["path", "reason"], ([str(jobs[n].path), why] for n, why in reasons.items()))
     else:
         (out / FAILED_FILE).unlink(missing_ok=True)
-    rows = ([name, manifest.classes[video.label], video.split or ""] for name, video in good)
-    _write_table(out / MANIFEST_FILE, ["path", "label", "split"], rows)
+    columns = {"path": names, **manifest.label_names(), "split": [video.split or "" for video in manifest.videos]}
+    if any(video.fps for video in manifest.videos):
+        columns["fps"] = [str(video.fps or "") for video in manifest.videos]
+    _write_table(out / MANIFEST_FILE, list(columns), ([column[row] for column in columns.values()] for row in good))
     return WrittenFlow(out / MANIFEST_FILE, len(good), len(reasons))
 
 
@@ -103,7 +109,7 @@ def _claim(out: Path, about: dict) -> None:
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} already holds something else; give a new folder with --out")
     out.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(about) + "\n", encoding="utf-8")
+    write_text(record, json.dumps(about) + "\n")
 
 
 def _jobs(names: Sequence[str], videos: Sequence[Video]) -> dict[str, Video]:
@@ -119,31 +125,12 @@ def _jobs(names: Sequence[str], videos: Sequence[Video]) -> dict[str, Video]:
     return jobs
 
 
-Job = tuple[str, Video]
-
-
-def _in_processes(
-    work: Callable[[Job], tuple[str, str | None]], jobs: Iterable[Job], num_workers: int | None
-) -> Iterator[tuple[str, str | None]]:
-    if num_workers == 1:
-        yield from map(work, jobs)
-        return
-    # Forked workers start at once; spawned ones would import the caller's main module, torch and all, each anew.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-    with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
-        try:
-            yield from pool.map(work, jobs)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else leaving the block would first compute all the rest
-            raise
-
-
-def _write_one(out: Path, short_side: int, job: Job) -> tuple[str, str | None]:
-    """Write the flow of one video, whole or not at all; return its name and what went wrong."""
+def _write_one(out: Path, short_side: int, job: tuple[str, Video]) -> str | None:
+    """Write the flow of one video, whole or not at all; return what went wrong."""
     name, video = job
     folder = out / name
     if folder.is_dir():
-        return name, None
+        return None
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -155,9 +142,9 @@ def _write_one(out: Path, short_side: int, job: Job) -> tuple[str, str | None]:
                 )
     except (DecodeError, FrameSizeError) as error:
         shutil.rmtree(part)
-        return name, str(error)
+        return str(error)
     os.replace(part, folder)
-    return name, None
+    return None
 
 
 def _flows_of(video: Video, short_side: int) -> Iterator[np.ndarray]:
@@ -178,9 +165,7 @@ def _flows_of(video: Video, short_side: int) -> Iterator[np.ndarray]:
 
 
 def _write_table(path: Path, columns: list[str], rows: Iterable[list[str]]) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(columns)
         table.writerows(rows)
-    os.replace(part, path)

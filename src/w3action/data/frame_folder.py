@@ -18,11 +18,11 @@ from typing import cast, overload
 import av
 import numpy as np
 import torch
-from jaxtyping import Int64
 from PIL import Image
 
 from w3action.data.canvas import Canvas
 from w3action.data.clip import Clip
+from w3action.data.sampling import check_indices
 from w3action.data.source import MAX_PIXELS, DecodeError
 from w3action.data.span import Span
 from w3action.data.video import IMAGE_SUFFIXES
@@ -78,7 +78,7 @@ def decode_folder(
     inside = range(len(names))[span.first_frame : span.stop_frame]
     if not inside:
         raise DecodeError(f"{folder}: no frame lies in {span}; the folder holds {len(names)}, correct the span")
-    indices = _check_indices(pick(len(inside)), num_frames=len(inside))
+    indices = check_indices(pick(len(inside)), num_frames=len(inside))
     wanted, places = np.unique(indices, return_inverse=True)  # decode each frame once
     canvas = Canvas(len(indices), short_side=short_side, num_threads=num_threads, name=str(folder))
     for order, index in enumerate(wanted.tolist()):
@@ -195,13 +195,3 @@ def _decode_by_pillow(path: Path) -> av.VideoFrame:
         reason = " ".join(str(error).split())
         raise DecodeError(f"{path}: no readable image ({reason}); extract the frames again") from error
     return av.VideoFrame.from_ndarray(pixels, format="rgb24")
-
-
-def _check_indices(indices: Sequence[int] | np.ndarray, *, num_frames: int) -> Int64[np.ndarray, " t"]:
-    flat = np.asarray(indices).ravel()
-    if not len(flat) or flat.dtype.kind not in "iu" or flat.min() < 0 or flat.max() >= num_frames:
-        raise ValueError(
-            f"pick returned {flat.tolist()[:16]} for {num_frames} frames: return at least one whole number, "
-            f"all in [0, {num_frames})"
-        )
-    return flat.astype(np.int64)

@@ -20,7 +20,7 @@ from w3action.data.timeline import Timeline, read_timeline
 MAX_HELD_BYTES = 64 << 20
 
 # A file may list this many frames more at its end than its decoder gives: earlier frames stand in for them.
-_MAX_UNDELIVERED = 2
+MAX_UNDELIVERED = 2
 
 
 def list_frames(source: Source, span: Span | None = None) -> "ListedFrames | DecodedFrames":
@@ -62,8 +62,8 @@ class ListedFrames:
 
     def _stand_in(self, index: int) -> av.VideoFrame:
         num_frames = len(self.seconds)
-        if self.timeline.reaches_end and index >= num_frames - _MAX_UNDELIVERED:
-            for earlier in range(index - 1, max(-1, num_frames - _MAX_UNDELIVERED - 2), -1):
+        if self.timeline.reaches_end and index >= num_frames - MAX_UNDELIVERED:
+            for earlier in range(index - 1, max(-1, num_frames - MAX_UNDELIVERED - 2), -1):
                 for _, frame in self._decode([earlier], skip_others=False):
                     return frame
         raise DecodeError(

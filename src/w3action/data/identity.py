@@ -12,10 +12,8 @@ from w3action.data.video import VIDEO_SUFFIXES, Video
 
 def identity(video: Video, *, source: Path) -> str:
     """Name a video of the manifest that was read from `source`; one that lies elsewhere by its whole path."""
-    path, folder = video.path.absolute(), (source if source.is_dir() else source.parent).absolute()
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        path = path.with_suffix("")
-    name = (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+    path = video.path.with_suffix("") if video.path.suffix.lower() in VIDEO_SUFFIXES else video.path
+    name = relative_name(path, source=source)
     if video.start_seconds is not None or video.end_seconds is not None:
         end = "end" if video.end_seconds is None else f"{video.end_seconds:.6g}"
         name += f" [{video.start_seconds or 0:.6g}, {end})"
@@ -25,3 +23,9 @@ def identity(video: Video, *, source: Path) -> str:
     if video.byte_offset is not None:
         name += f" at byte {video.byte_offset}"
     return name
+
+
+def relative_name(path: Path, *, source: Path) -> str:
+    """A path below the folder of the manifest `source`, or the whole of one that lies elsewhere."""
+    path, folder = path.absolute(), (source if source.is_dir() else source.parent).absolute()
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()

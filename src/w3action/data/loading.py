@@ -16,8 +16,8 @@ from w3action.data.cache import FrameCache, decode_video
 from w3action.data.clip import BadVideo, Clip, Modality, Sample, collate
 from w3action.data.decode import DecodeError
 from w3action.data.flow import ReadFrames, read_flow
-from w3action.data.manifest import Video
 from w3action.data.transforms import Transform
+from w3action.data.video import Video
 
 Key = tuple[int, int]  # (epoch, index)
 
@@ -71,7 +71,7 @@ class VideoDataset(Dataset):
         for clip in clips:
             made, flipped = self.transform(clip, np.random.default_rng((self.seed, epoch, place, 1)))
             views.append(made)
-        labels = (video.label, *video.others)
+        labels = video.labels
         if flipped and self.flip_map is not None:
             labels = tuple(self.flip_map[label] for label in labels)
         whole = views[0] if len(views) == 1 else torch.cat(views)

@@ -1,11 +1,11 @@
 """Labelled videos from a folder, a CSV file or a Parquet file.
 
-A folder holds `class/video.mp4`, or `train/class/video.mp4` and the like where all its sub-folders are named
-after splits. A folder of numbered images stands for a video anywhere. A table has the columns path and label, and may
-have split; start_seconds, end_seconds or start_frame, end_frame (from 0, the end is not part of it) where a row is a
-span of its video; byte_offset, num_bytes where the video lies inside an uncompressed tar. Others are ignored: lists
-often say in `first_frame` or `num_frames` from where a clip was cut, so those never make a span. Paths are relative to
-the table's folder. Whether a video exists is only seen when it is decoded.
+A folder holds `class/video.mp4`, or `train/class/video.mp4` and the like where all its sub-folders are named after
+splits. A folder of numbered images stands for a video anywhere. A table has the columns path and label, and may have
+split; fps, the rate of folders of images; start_seconds, end_seconds or start_frame, end_frame (from 0, the end is not
+part of it) where a row is a span of its video; byte_offset, num_bytes where the video lies inside an uncompressed tar.
+Others are ignored: lists often say in `first_frame` or `num_frames` from where a clip was cut, so those never make a
+span. Paths are relative to the table's folder. Whether a video exists is only seen when it is decoded.
 """
 
 import math
@@ -22,7 +22,14 @@ from pyarrow import csv, parquet
 
 from w3action.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ManifestError, Video
 
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLITS = {  # what they are called: their name here
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+}
 _NUMBERS = {  # columns: by which names, of which type
     "start_seconds": (("start_seconds", "start_s"), pa.float64()),
     "end_seconds": (("end_seconds", "end_s"), pa.float64()),
@@ -30,6 +37,7 @@ _NUMBERS = {  # columns: by which names, of which type
     "end_frame": (("end_frame",), pa.int64()),
     "byte_offset": (("byte_offset",), pa.int64()),
     "num_bytes": (("num_bytes",), pa.int64()),
+    "fps": (("fps",), pa.float64()),
 }
 
 
@@ -73,6 +81,25 @@ class Manifest:
             )
         return replace(self, videos=videos)
 
+    def by_labelling(self) -> dict[str, "Manifest"]:
+        """The same videos once by each labelling, with its own classes and class ids; itself as "" if it has one."""
+        if not self.labellings:
+            return {"": self}
+        parts, start = {}, 0
+        for place, (column, count) in enumerate(self.labellings.items()):
+            classes = tuple(name.removeprefix(f"{column}: ") for name in self.classes[start : start + count])
+            videos = (replace(v, label=v.labels[place] - start, others=()) for v in self.videos)
+            parts[column] = Manifest(tuple(videos), classes, self.source)
+            start += count
+        return parts
+
+    def label_names(self) -> dict[str, list[str]]:
+        """The label of every video by column: "label", or the name of each labelling."""
+        return {
+            column or "label": [part.classes[video.label] for video in part.videos]
+            for column, part in self.by_labelling().items()
+        }
+
 
 def read_manifest(
     source: Path | str,
@@ -102,14 +129,13 @@ def read_manifest(
     if not source.exists():
         raise ManifestError(f"{source}: no such file or folder; give a folder of class folders, a .csv or a .parquet")
     rows = _read_folder(source) if source.is_dir() else _read_table(source, label_column=label_column)
-    folder = source if source.is_dir() else source.parent
-    own = folder / f"classes_{label_column}.txt"
+    class_list = find_class_list(source, label_column)
     names, labels = _resolve(
         rows,
         source=source,
         classes=classes,
-        listed=read_classes(own if own.is_file() else folder / "classes.txt"),
-        by_id=label_column == "label" or own.is_file(),
+        listed=read_classes(class_list),
+        by_id=label_column == "label" or class_list.name != "classes.txt",
     )
     videos = tuple(
         Video(path=row.path, label=label, split=row.split, **row.place) for row, label in zip(rows, labels, strict=True)
@@ -124,10 +150,9 @@ def _read_labellings(
     """Read a table by each of its columns, and lay their classes side by side."""
     parts: list[Manifest] = []
     for column in columns:
-        own = None
-        if classes is not None:
-            own = [name.removeprefix(f"{column}: ") for name in classes if name.startswith(f"{column}: ")]
-        parts.append(read_manifest(source, split=split, classes=own, label_column=column))
+        own = [name.removeprefix(f"{column}: ") for name in classes or () if name.startswith(f"{column}: ")]
+        given = None if classes is None else own
+        parts.append(read_manifest(source, split=split, classes=given, label_column=column))
     offsets = np.cumsum([0, *(len(part.classes) for part in parts)]).tolist()
     videos = tuple(
         replace(same[0], others=tuple(v.label + offset for v, offset in zip(same[1:], offsets[1:-1], strict=True)))
@@ -141,53 +166,24 @@ def _read_labellings(
     )
 
 
+def find_class_list(source: Path, label_column: str) -> Path:
+    """Where the classes of a manifest's column are listed, if they are: `classes_COLUMN.txt`, or else `classes.txt`."""
+    folder = source if source.is_dir() else source.parent
+    own = folder / f"classes_{label_column}.txt"
+    return own if own.is_file() else folder / "classes.txt"
+
+
 def read_classes(path: Path) -> tuple[str, ...]:
-    """Class names of a file with one a line, in the order of their ids; none where there is no such file."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return tuple(line.strip() for line in lines if line.strip())
-
-
-def hold_out(manifest: Manifest, *, fraction: float = 0.2, seed: int = 0) -> tuple[Manifest, Manifest]:
-    """Part a manifest into (train, val): about `fraction` of each class's files for val, chosen by `seed`.
-
-    Spans of one file stay together (the file counts for the class of its first span). A class of at least two
-    files gives at least one to each part; the order of the videos is kept.
-    """
-    if not 0 < fraction < 1:
-        raise ManifestError(f"fraction is {fraction} but must lie between 0 and 1: give for example 0.2")
-    files: dict[int, list[tuple]] = {}
-    for file, label in {video.file: video.label for video in reversed(manifest.videos)}.items():
-        files.setdefault(label, []).append(file)
-    held: set[tuple] = set()
-    for label, found in files.items():
-        count = min(max(1, round(fraction * len(found))), len(found) - 1)
-        order = np.random.default_rng((seed, label)).permutation(len(found))
-        found.sort(key=lambda file: (file[0], file[1] or 0))
-        held.update(found[place] for place in order[:count])
-    parts = (
-        [v for v in manifest.videos if v.file not in held],
-        [v for v in manifest.videos if v.file in held],
-    )
-    train, val = (replace(manifest, videos=tuple(part)) for part in parts)
-    return train, val
-
-
-def keep_fraction(manifest: Manifest, *, fraction: float, seed: int = 0) -> Manifest:
-    """Keep about `fraction` of each class's videos, at least one, in their order: for learning curves.
-
-    Of one seed, a smaller fraction's videos are among those of every larger one.
+    """Class names of a file with one a line, in the order of their ids; none where there is no such file.
 
     Raises:
-        ManifestError: the fraction is not in (0, 1].
+        ManifestError: it is no text.
     """
-    if not 0 < fraction <= 1:
-        raise ManifestError(f"fraction is {fraction} but must lie in (0, 1]: give for example 0.25")
-    kept: set[int] = set()
-    for label in range(len(manifest.classes)):
-        places = [place for place, video in enumerate(manifest.videos) if video.label == label]
-        count = max(1, round(fraction * len(places)))
-        kept.update(np.random.default_rng((seed, label)).permutation(places)[:count].tolist())
-    return replace(manifest, videos=tuple(v for place, v in enumerate(manifest.videos) if place in kept))
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else []
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: is no text in UTF-8 ({error.reason}); save it as such") from error
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 @dataclass(frozen=True)
@@ -203,7 +199,7 @@ def _read_folder(folder: Path) -> list[_Row]:
     if tables:
         raise ManifestError(f"{folder}: holds the manifests {', '.join(tables)}; give the path of one of them")
     folders = [child for child in _visible(folder) if child.is_dir()]
-    if folders and all(child.name.lower() in _SPLITS for child in folders):
+    if folders and all(child.name.lower() in SPLITS for child in folders):
         return [replace(row, split=child.name) for child in folders for row in _read_classes(child)]
     return _read_classes(folder)
 
@@ -219,13 +215,6 @@ def _read_classes(folder: Path) -> list[_Row]:
     if not rows:
         raise ManifestError(f"{folder}: no video found; expected class/video.mp4, or train/class/video.mp4")
     return rows
-
-
-def _labels_by_column(manifest: Manifest, video: Video) -> dict[str, str]:
-    if not manifest.labellings:
-        return {"label": manifest.classes[video.label]}
-    labels = zip(manifest.labellings, (video.label, *video.others), strict=True)
-    return {column: manifest.classes[label].removeprefix(f"{column}: ") for column, label in labels}
 
 
 def _holds_images(path: Path) -> bool:
@@ -254,7 +243,7 @@ def _read_table(source: Path, *, label_column: str) -> list[_Row]:
         found = {name: _cast(table[name], kinds[name]) for name in table.column_names if name in kinds}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise ManifestError(f"{source}: cannot be read as {source.suffix[1:]}: {reason}") from error
+        raise ManifestError(f"{source}: cannot be read as {source.suffix[1:]}: {reason}; save it again") from error
     for name in ("path", label_column):
         if name not in found:
             raise ManifestError(
@@ -334,24 +323,26 @@ def _is_id(label: str) -> bool:
 
 
 def _same(split: str, other: str) -> bool:
-    return _SPLITS.get(split.lower(), split) == _SPLITS.get(other.lower(), other)
+    return SPLITS.get(split.lower(), split) == SPLITS.get(other.lower(), other)
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write a list of videos that `read_manifest` reads, with absolute paths."""
+    columns = manifest.label_names()
     rows = [
         {
             "path": str(video.path.resolve()),
-            **_labels_by_column(manifest, video),
+            **{column: labels[row] for column, labels in columns.items()},
             "start_seconds": video.start_seconds,
             "end_seconds": video.end_seconds,
             "start_frame": video.first_frame,
-            "end_frame": None if video.num_frames is None else (video.first_frame or 0) + video.num_frames,
+            "end_frame": video.span.stop_frame,
             "byte_offset": video.byte_offset,
             "num_bytes": video.num_bytes,
+            "fps": video.fps,
             "split": video.split,
         }
-        for video in manifest.videos
+        for row, video in enumerate(manifest.videos)
     ]
     table = pa.Table.from_pylist(rows)
     csv.write_csv(

@@ -1,8 +1,8 @@
 """A packed set that lies elsewhere (http, https, or what fsspec reads), copied here shard by shard as it is read.
 
-`mirror_index(url)` fetches `index.parquet` and `classes.txt` into a folder of the local cache and returns the local
-index, a manifest like any other. A shard is fetched when a video in it is first opened, once for all processes of a
-machine, under another name until its size and SHA-256 are those of the index.
+`mirror_index(url)` fetches `index.parquet` and its lists of classes into a folder of the local cache and returns the
+local index, a manifest like any other. A shard is fetched when a video in it is first opened, once for all processes of
+a machine, under another name until its size and SHA-256 are those of the index.
 
 urllib reads http and https; other schemes go to fsspec (which PyTorch brings along) and its drivers. Commands
 ("pipe:") are not run: an index from elsewhere must not be able to start a program.
@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -23,7 +24,10 @@ from typing import Any, cast
 
 from pyarrow import ArrowException, parquet
 
+from w3action.data.whole_file import write_text
+
 CACHE_VARIABLE = "W3_CACHE"  # a folder; ~/.cache/w3action without it
+CLASS_LISTS_KEY = "w3action.class_lists"  # in the metadata of an index: names of the files, as JSON
 ORIGIN_NAME = "w3-origin.json"  # beside a mirrored index: where it came from, and the shards' sizes and hashes
 NUM_TRIES = 3
 TIMEOUT_SECONDS = 60
@@ -73,13 +77,14 @@ def mirror_index(url: str, *, cache: Path | None = None) -> Path:
                 raise
             return index
         shards = _shards_of(fresh, url=url)
-        classes = _fetch(_beside(url, "classes.txt"), folder / "classes.txt.part")
+        class_lists = [_fetch(_beside(url, name), folder / f"{name}.part") for name in _class_lists_of(fresh, url=url)]
         earlier = _read_origin(folder)["shards"] if (folder / ORIGIN_NAME).exists() else {}
         for shard, known in earlier.items():
             if shards.get(shard) != known:
                 (folder / shard).unlink(missing_ok=True)
-        _write_json(folder / ORIGIN_NAME, {"url": url, "shards": shards})
-        os.replace(classes, folder / "classes.txt")
+        write_text(folder / ORIGIN_NAME, json.dumps({"url": url, "shards": shards}, indent=1) + "\n")
+        for part in class_lists:
+            os.replace(part, part.with_suffix(""))
         os.replace(fresh, index)
     return index
 
@@ -131,6 +136,16 @@ def _shards_of(index: Path, *, url: str) -> dict[str, dict]:
     return shards
 
 
+def _class_lists_of(index: Path, *, url: str) -> list[str]:
+    """Names of the files of class names beside an index."""
+    told = (parquet.read_schema(index).metadata or {}).get(CLASS_LISTS_KEY.encode())
+    names = ["classes.txt"] if told is None else json.loads(told)
+    for name in names:
+        if re.fullmatch(r"classes(_[\w -]+)?\.txt", name) is None:
+            raise ValueError(f"{url}: {name!r} is no name of a list of classes; such an index is refused")
+    return names
+
+
 def _fetch(url: str, part: Path, *, num_bytes: int | None = None, sha256: str | None = None) -> Path:
     """Fetch to `part`, checked; the caller renames it."""
     for attempt in range(1, NUM_TRIES + 1):
@@ -140,6 +155,8 @@ def _fetch(url: str, part: Path, *, num_bytes: int | None = None, sha256: str | 
                 while block := source.read(1 << 20):
                     digest.update(block)
                     target.write(block)
+                    if num_bytes is not None and target.tell() > num_bytes:
+                        raise FetchError(f"more bytes come than the {num_bytes} that the index says")
                 target.flush()
                 os.fsync(target.fileno())
                 found, declared = target.tell(), _declared_bytes(source)
@@ -194,9 +211,3 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _write_json(path: Path, value: dict) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)

@@ -8,6 +8,8 @@ never looks at the video. Where a video is shorter than `num_segments`, frames r
 `rng` alone.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Int64
 
@@ -62,6 +64,23 @@ def test_dense(
     _check(num_frames=num_frames, num_segments=num_segments, num_clips=num_clips, window=window)
     starts = np.linspace(0, max(0, num_frames - window), num=num_clips).astype(np.int64)
     return _dense(num_frames, starts=starts, num_segments=num_segments, window=window)
+
+
+def check_indices(
+    indices: Sequence[int] | np.ndarray, *, num_frames: int, of: str = "frames"
+) -> Int64[np.ndarray, " t"]:
+    """What somebody's `pick` returned, row by row.
+
+    Raises:
+        ValueError: no indices, or some outside of [0, num_frames); `of` says what they count.
+    """
+    flat = np.asarray(indices).ravel()
+    if not len(flat) or flat.dtype.kind not in "iu" or flat.min() < 0 or flat.max() >= num_frames:
+        raise ValueError(
+            f"pick returned {flat.tolist()[:16]} for {num_frames} {of}: return at least one whole number, all in "
+            f"[0, {num_frames})"
+        )
+    return flat.astype(np.int64)
 
 
 def _dense(num_frames: int, *, starts: np.ndarray, num_segments: int, window: int) -> Indices:

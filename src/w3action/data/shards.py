@@ -16,7 +16,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from w3action.data.mirror import fetch_missing
-from w3action.data.timeline import DecodeError
+from w3action.data.source import DecodeError
 
 MAX_OPEN_SHARDS = 32  # in one process; a member that is still being read keeps its shard open beyond that
 

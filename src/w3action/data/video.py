@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from w3action.data.span import Span
+
 VIDEO_SUFFIXES = {
     *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
     *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
@@ -26,6 +28,7 @@ class Video:
         split: for example "train".
         first_frame, num_frames: the span [first, first + num) in frames from 0, instead of one in seconds.
         byte_offset, num_bytes: where the video file lies inside the tar `path`.
+        fps: frames per second of a folder of images; elsewhere the frames' own times count.
 
     Raises:
         ManifestError: a span that is empty, negative, or given both in seconds and in frames; half of a place in a tar.
@@ -41,11 +44,22 @@ class Video:
     byte_offset: int | None = None
     num_bytes: int | None = None
     others: tuple[int, ...] = ()
+    fps: float | None = None
 
     def __post_init__(self):
         fault = _fault_of(self)
         if fault:
             raise ManifestError(f"{self.path}: {fault}")
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Its class ids by all labellings."""
+        return (self.label, *self.others)
+
+    @property
+    def span(self) -> Span:
+        """Which part of its file it is."""
+        return Span(self.start_seconds, self.end_seconds, self.first_frame, self.num_frames)
 
     @property
     def place(self) -> tuple:

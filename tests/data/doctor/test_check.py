@@ -214,3 +214,26 @@ def test_real_clips_have_no_false_alarm(shared_dir):
     report = check_videos(some, deep=True, num_workers=1)
     assert len(some.splits) == 2
     assert of_files(report) == []
+
+
+def test_each_labelling_is_checked_by_itself(path, tmp_path):
+    rows = [f"{path},{verb},{noun},{split}" for verb, noun, split in
+            (("open", "door", "train"), ("shut", "book", "train"), ("open", "book", "val"))]  # fmt: skip
+    (tmp_path / "list.csv").write_text("\n".join(["path,verb,noun,split", *rows]))
+    (tmp_path / "classes_noun.txt").write_text("door\nbook\ncup\n")
+    (tmp_path / "classes.txt").write_text("of another column\n")
+    report = check_videos(tmp_path / "list.csv", label_column="verb,noun", num_workers=1)
+    said = [(finding.kind, finding.message) for finding in report.findings if not finding.rows]
+    assert ("class_without_clips", "noun: 1 of 3 classes have no clip at all: cup") in said
+    assert ("class_not_tested", "verb: val: 1 of 2 classes have no clip: shut") in said
+    assert not any(kind == "labels_not_listed" for kind, _ in said)
+    assert {message.split(":")[0] for _, message in said} == {"verb", "noun"}
+
+
+def test_shards_of_a_remote_set_are_fetched_before_the_clock_runs(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(check_module, "fetch_missing", lambda path: asked.append(path.name) or False)
+    places = (("a.tar", 512), ("a.tar", 1536), ("b.tar", 512))
+    videos = [Video(tmp_path / name, 0, byte_offset=offset, num_bytes=9) for name, offset in places]
+    assert [kind for kind, _ in found(check(*videos))] == ["missing"] * 3
+    assert asked == ["a.tar", "b.tar"]

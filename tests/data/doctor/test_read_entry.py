@@ -206,3 +206,36 @@ class TestRealMedia:
         facts = read(shared_dir / "assets" / name, deep=True)
         assert set(kinds(facts)) == self.EXPECTED.get(name, set())
         assert (facts.spans[0].fingerprint is None) == (name in self.EXPECTED)
+
+
+class TestStoredFlow:
+    @pytest.fixture
+    def folder(self, tmp_path) -> Path:
+        for number in range(1, 12):
+            for axis in "xy":
+                Image.new("L", (48, 36), 100 + number).save(tmp_path / f"flow_{axis}_{number:05d}.jpg")
+        return tmp_path
+
+    @DEEP_OR_NOT
+    def test_it_is_a_video_of_one_frame_more(self, folder, deep):
+        facts = read(folder, deep=deep)
+        assert not facts.problems
+        assert (facts.video.num_frames, facts.video.width, facts.video.height) == (12, 48, 36)
+        assert facts.spans[0].num_frames == 12
+        span = read(folder, deep=deep, first_frame=4, num_frames=9).spans[0]
+        assert (span.num_frames, span.beyond_end) == (8, 1)
+
+    def test_a_broken_image_is_found_by_reading_all(self, folder):
+        (folder / "flow_y_00007.jpg").write_bytes(b"no image")
+        assert kinds(read(folder)) == []
+        assert kinds(read(folder, deep=True)) == ["damaged"]
+
+    def test_its_content_tells_it_from_another(self, folder, tmp_path_factory):
+        copies = [shutil.copytree(folder, tmp_path_factory.mktemp("copy") / "flow") for _ in range(2)]
+        images = sorted(copies[1].iterdir())
+        other = images[0].read_bytes().replace(b"\x10", b"\x11", 1)
+        images[0].write_bytes(other)
+        first, second, changed = (
+            read_entry(entry, deep=False) for entry in group_by_file(tuple(Video(p, 0) for p in (folder, *copies)))
+        )
+        assert first.digest == second.digest != changed.digest

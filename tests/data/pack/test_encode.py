@@ -107,13 +107,13 @@ def test_a_long_video_is_read_in_several_goes(source, monkeypatch):
 
 @pytest.mark.parametrize(("fps", "found"), [(None, 30), (12.0, 12)])
 def test_a_folder_of_images_has_the_rate_that_is_given(image_folder, fps, found):
-    packed = pack_video(Video(path=image_folder, label=0, first_frame=2, num_frames=8), PackOptions(), fps)
+    packed = pack_video(Video(path=image_folder, label=0, first_frame=2, num_frames=8, fps=fps), PackOptions())
     assert read_numbers(frames_of(packed)) == list(range(2, 10))
     assert packed.fps == pytest.approx(found, abs=0.01)
 
 
 def test_a_file_of_its_own_has_its_own_rate(source):
-    assert pack_video(Video(path=source, label=0), PackOptions(), 12.0).fps == pytest.approx(25, abs=0.01)
+    assert pack_video(Video(path=source, label=0, fps=12.0), PackOptions()).fps == pytest.approx(25, abs=0.01)
 
 
 def test_copying_checks_and_changes_nothing(source):

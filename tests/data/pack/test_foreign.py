@@ -155,3 +155,8 @@ def test_compressed_broken_and_missing_shards_are_named(tmp_path):
         (tmp_path / "a.tar").write_bytes(data)
         with pytest.raises(ManifestError, match=r"a\.tar: cannot be read as an uncompressed tar"):
             index_shards(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ManifestError, match="no such folder; give the folder of the shards"):
+        index_shards(tmp_path / "nowhere")

@@ -284,3 +284,32 @@ def test_other_label_columns_are_carried_over(manifest, tmp_path):
     report = pack_manifest(manifest, tmp_path / "out", options=SMALL, label_column="noun", num_workers=2)
     nouns = read_manifest(report.index, label_column="noun")
     assert [nouns.classes[video.label] for video in nouns.videos] == [str(row) for row in range(ROWS)]
+
+
+def test_several_labellings_are_packed_with_their_classes(manifest, tmp_path):
+    folder = shutil.copytree(manifest.parent, tmp_path / "set")
+    (folder / "list.csv").write_text(
+        "path,verb,noun,split,label\npack_20.mp4,open,door,train,x\npack_33.mp4,close,book,val,y\n"
+    )
+    (folder / "classes_noun.txt").write_text("window\ndoor\nbook\n")
+    (folder / "classes.txt").write_text("y\nx\n")
+    report = pack_manifest(folder / "list.csv", tmp_path / "out", label_column="verb,noun", num_workers=1)
+    for column in ("verb,noun", "verb", "noun", "label"):
+        before = read_manifest(folder / "list.csv", label_column=column)
+        after = read_manifest(report.index, label_column=column)
+        assert after.classes == before.classes
+        assert [(v.label, v.others) for v in after.videos] == [(v.label, v.others) for v in before.videos]
+    with tarfile.open(tmp_path / "out" / "train-00000.tar") as tar:
+        told = json.load(tar.extractfile("00000000.json"))
+    assert (told["verb"], told["noun"]) == ("open", "door")
+    (folder / "list.csv").write_text((folder / "list.csv").read_text().replace("door", "window"))
+    with pytest.raises(ValueError, match="begun with a manifest of other rows"):
+        pack_manifest(folder / "list.csv", tmp_path / "out", label_column="verb,noun", num_workers=1)
+
+
+def test_a_list_of_other_classes_goes_along_with_its_column(manifest, tmp_path):
+    folder = shutil.copytree(manifest.parent, tmp_path / "set")
+    (folder / "list.csv").write_text("path,label,noun\npack_20.mp4,a,door\npack_33.mp4,b,book\n")
+    (folder / "classes_noun.txt").write_text("window\ndoor\nbook\n")
+    report = pack_manifest(folder / "list.csv", tmp_path / "out", num_workers=1)
+    assert read_manifest(report.index, label_column="noun").classes == ("window", "door", "book")

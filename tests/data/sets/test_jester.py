@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 from drawn_sets import DRAW, touch_frames, write
 
@@ -34,9 +36,13 @@ def test_numbered_lists_need_class_names(tmp_path):
 
 
 def test_the_real_files(shared_dir, tmp_path):
+    # All rows are counted in test_real_counts.py: here every call's types are checked, which takes its time.
+    annotations = shared_dir / "annotations/jester"
+    write(tmp_path / "vallist01.txt", *(annotations / "vallist01.txt").read_text().splitlines()[:500])
+    shutil.copy(annotations / "classInd.txt", tmp_path)
     touch_frames(tmp_path / "9223", 3)
-    listing = prepare(tmp_path, annotations=shared_dir / "annotations/jester", split="val")
-    assert len(listing.entries) + len(listing.missing) == 14_787
+    listing = prepare(tmp_path, split="val")
+    assert (len(listing.entries), len(listing.missing)) == (1, 499)
     assert find_flip_pairs(listing.classes).pairs == ((11, 12), (16, 17), (21, 22))
     assert [entry.label for entry in listing.entries] == ["Thumb Up"]
     names = (shared_dir / "annotations/mmaction2_label_maps/jester.txt").read_text().splitlines()

@@ -30,3 +30,9 @@ def test_what_is_no_table(tmp_path):
     table = write(tmp_path / "table.csv", "path,label,byte_offset,num_bytes", "1.tar,wave,512,9")
     with pytest.raises(ManifestError, match="packed videos have their manifest already"):
         prepare_csv(tmp_path, annotations=table)
+
+
+def test_the_rate_of_a_table_is_kept(tmp_path):
+    touch(tmp_path, "1.mp4")
+    table = write(tmp_path / "table.csv", "path,label,fps", "1.mp4,wave,12")
+    assert prepare_csv(tmp_path, annotations=table).entries[0].fps == 12

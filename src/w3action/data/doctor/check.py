@@ -1,21 +1,24 @@
 """Check a manifest: read every file in worker processes, then look at files, spans, labels and duplicates."""
 
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from w3action.data.doctor.duplicates import check_duplicates
-from w3action.data.doctor.entries import group_by_file
+from w3action.data.doctor.entries import Entry, group_by_file
 from w3action.data.doctor.facts import FileFacts
 from w3action.data.doctor.files import check_file, check_rows, facts_of_lost
 from w3action.data.doctor.findings import Finding, gravest_first
 from w3action.data.doctor.labels import check_labels
 from w3action.data.doctor.read_entry import read_entry
 from w3action.data.doctor.report import Report
-from w3action.data.doctor.workers import LIMIT_SECONDS, Lost, run_jobs
-from w3action.data.manifest import Manifest, read_manifest
+from w3action.data.manifest import Manifest, find_class_list, read_classes, read_manifest
+from w3action.data.mirror import FetchError, fetch_missing
+from w3action.data.source import LIMIT_SECONDS
+from w3action.data.workers import Lost, run_in_any_order
 
 
 def check_videos(
@@ -54,9 +57,9 @@ def check_videos(
         manifest = read_manifest(source, split=split, label_column=label_column)
     entries = group_by_file(manifest.videos)
     facts: list[FileFacts] = [FileFacts()] * len(entries)
-    workers = _num_cores() if num_workers is None else num_workers
+    _fetch_shards(entries)
     read = partial(read_entry, deep=deep)
-    jobs = run_jobs(read, entries, num_workers=workers, limit_seconds=limit_seconds)
+    jobs = run_in_any_order(read, entries, num_workers=num_workers, limit_seconds=limit_seconds)
     for done, (place, result) in enumerate(jobs, start=1):
         facts[place] = facts_of_lost(result, limit_seconds=limit_seconds) if isinstance(result, Lost) else result
         if on_file is not None:
@@ -66,7 +69,9 @@ def check_videos(
     for entry, known in zip(entries, facts, strict=True):
         findings += check_file(entry, known)
     findings += check_rows(entries, manifest)
-    findings += check_labels(manifest, listed=_listed_classes(manifest.source, label_column))
+    for column, labels in manifest.by_labelling().items():
+        found = check_labels(labels, listed=_listed_classes(manifest.source, column or label_column))
+        findings += [replace(each, message=f"{column}: {each.message}") for each in found] if column else found
     findings += check_duplicates(entries, facts, manifest)
     return Report(
         manifest=manifest,
@@ -78,15 +83,15 @@ def check_videos(
     )
 
 
+def _fetch_shards(entries: Sequence[Entry]) -> None:
+    """Fetch what is not here yet of a remote set: that may take longer than reading one file of it may."""
+    for path in dict.fromkeys(entry.path for entry in entries if entry.byte_offset is not None):
+        if not path.exists():
+            with suppress(FetchError):  # said of each file in it, when that is read
+                fetch_missing(path)
+
+
 def _listed_classes(source: Path, label_column: str) -> tuple[str, ...]:
-    """The names of the classes file beside a manifest, whether the manifest could use them or not."""
-    folder = source if source.is_dir() else source.parent
-    own = folder / f"classes_{label_column}.txt"
-    path = own if own.is_file() else folder / "classes.txt"
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    return tuple(line.strip() for line in lines if line.strip())
-
-
-def _num_cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    """The names in the list of a column's classes, whether the manifest could use them or not."""
+    path = find_class_list(source, label_column)
+    return read_classes(path) if label_column == "label" or path.name != "classes.txt" else ()

@@ -100,7 +100,7 @@ def _check_within(same: Sequence[_Clip], entries: Sequence[Entry], manifest: Man
             continue
         rows = sorted(clip.row for clip in group)
         names = ", ".join(entries[place].name for place in sorted({clip.entry for clip in group})[:4])
-        has_one_label = len({manifest.videos[row].label for row in rows}) == 1
+        has_one_label = len({manifest.videos[row].labels for row in rows}) == 1
         kind = "same_content_twice" if has_one_label else "same_content_two_labels"
         yield found(kind, f"{len({clip.entry for clip in group})} files have the same content: {names}", rows)
 

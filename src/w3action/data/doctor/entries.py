@@ -51,7 +51,7 @@ def group_by_file(videos: tuple[Video, ...]) -> list[Entry]:
     groups: dict[tuple, dict[Span, list[int]]] = {}
     for row, video in enumerate(videos):
         key = (os.path.abspath(video.path), video.byte_offset, video.num_bytes)
-        groups.setdefault(key, {}).setdefault(span_of(video), []).append(row)
+        groups.setdefault(key, {}).setdefault(video.span, []).append(row)
     seen = [_identify(*key) for key in groups]
     files = {(identity, size) for identity, size in seen if identity is not None}
     num_of_size = Counter(size for _, size in files)
@@ -67,11 +67,6 @@ def group_by_file(videos: tuple[Video, ...]) -> list[Entry]:
         )
         for ((_, offset, num_bytes), spans), (identity, size) in zip(groups.items(), seen, strict=True)
     ]
-
-
-def span_of(video: Video) -> Span:
-    """The span of a row."""
-    return Span(video.start_seconds, video.end_seconds, video.first_frame, video.num_frames)
 
 
 def _identify(path: str, offset: int | None, num_bytes: int | None) -> tuple[tuple[int, int, int] | None, int]:

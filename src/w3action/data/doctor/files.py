@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from w3action.data.doctor.entries import Entry
 from w3action.data.doctor.facts import FileFacts, Problem, SpanFacts
 from w3action.data.doctor.findings import Finding, found
-from w3action.data.doctor.workers import Lost
 from w3action.data.manifest import Manifest
 from w3action.data.span import Span
+from w3action.data.workers import Lost
 
 FEWEST_FRAMES, SHORTEST_SECONDS = 8, 0.3
 SMALLEST_SIDE = 32  # pixels
@@ -77,9 +77,9 @@ def check_rows(entries: Sequence[Entry], manifest: Manifest) -> Iterator[Finding
             for same in by_split.values():
                 if len(same) < 2:
                     continue
-                labels = sorted({manifest.videos[row].label for row in same})
+                labels = sorted({label for row in same for label in manifest.videos[row].labels})
                 what = f"{entry.name}: {'' if span == Span() else f'{span} '}is in {len(same)} rows"
-                if len(labels) > 1:
+                if len(labels) > len(manifest.videos[same[0]].labels):
                     named = ", ".join(manifest.classes[i] if 0 <= i < len(manifest.classes) else str(i) for i in labels)
                     yield found("two_labels", f"{what}, as {named}", same)
                 else:

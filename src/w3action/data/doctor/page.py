@@ -2,17 +2,15 @@
 
 import base64
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-
-import jinja2
+from typing import Any
 
 from w3action.data.doctor.findings import SEVERITIES, Finding, count_severities
 from w3action.data.doctor.pictures import choose_rows, draw_strips
 from w3action.data.doctor.report import Report
-from w3action.data.doctor.workers import LIMIT_SECONDS
+from w3action.data.source import LIMIT_SECONDS
 
 MOST_STRIPS, MOST_PAIRS, MOST_MESSAGES = 160, 12, 20
 
@@ -43,15 +41,15 @@ def write_page(
     bad = {row for finding in report.findings if finding.severity == "error" for row in finding.rows}
     rows_of: dict[int, list[int]] = {}
     for row, video in enumerate(videos):
-        rows_of.setdefault(video.label, []).append(row)
+        for label in video.labels:
+            rows_of.setdefault(label, []).append(row)
     names = report.manifest.classes
     number = max(1, min(3, MOST_STRIPS // max(1, len(names))))
     chosen = {label: choose_rows([r for r in rows if r not in bad] or rows, number) for label, rows in rows_of.items()}
     pairs = [finding for finding in report.findings if finding.kind == "near_duplicate_in_two_splits"][:MOST_PAIRS]
 
     wanted = sorted({row for rows in [*chosen.values(), *(pair.rows for pair in pairs)] for row in rows})
-    workers = num_workers or min(len(wanted) or 1, os.cpu_count() or 1)
-    strips = draw_strips([videos[row] for row in wanted], num_workers=workers, limit_seconds=limit_seconds)
+    strips = draw_strips([videos[row] for row in wanted], num_workers=num_workers, limit_seconds=limit_seconds)
     picture_of = {
         row: _Picture(_caption(report, row), f"data:image/jpeg;base64,{base64.b64encode(strip).decode()}")
         for row, strip in zip(wanted, strips, strict=True)
@@ -84,7 +82,9 @@ def write_page(
     return page
 
 
-def _environment() -> jinja2.Environment:
+def _environment() -> Any:
+    import jinja2  # late: only pages need it
+
     places = [jinja2.PackageLoader("w3action", folder) for folder in ("data/doctor", "templates")]
     return jinja2.Environment(loader=jinja2.ChoiceLoader(places), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 

@@ -7,21 +7,19 @@ import numpy as np
 from PIL import Image
 
 from w3action.data.cache import decode_video
-from w3action.data.doctor.workers import LIMIT_SECONDS, run_jobs
-from w3action.data.source import DecodeError
+from w3action.data.source import LIMIT_SECONDS, DecodeError
 from w3action.data.video import Video
+from w3action.data.workers import run_jobs
 
 FRAMES_OF_STRIP, HEIGHT = 4, 96  # pixels
 
 
 def draw_strips(
-    videos: Sequence[Video], *, num_workers: int, limit_seconds: float = LIMIT_SECONDS
+    videos: Sequence[Video], *, num_workers: int | None = None, limit_seconds: float = LIMIT_SECONDS
 ) -> list[bytes | None]:
     """A JPEG of four frames side by side for each video; None of those that cannot be decoded in time."""
-    strips: list[bytes | None] = [None] * len(videos)
-    for place, strip in run_jobs(_draw_strip, videos, num_workers=num_workers, limit_seconds=limit_seconds):
-        strips[place] = strip if isinstance(strip, bytes) else None
-    return strips
+    strips = run_jobs(_draw_strip, videos, num_workers=num_workers, limit_seconds=limit_seconds)
+    return [strip if isinstance(strip, bytes) else None for strip in strips]
 
 
 def choose_rows(rows: Sequence[int], number: int) -> list[int]:

@@ -17,10 +17,12 @@ from w3action.data.doctor.entries import Entry
 from w3action.data.doctor.facts import FileFacts, Problem, SpanFacts, VideoFacts
 from w3action.data.doctor.fingerprint import fingerprint, frames_of, look_at
 from w3action.data.doctor.read_video import read_video
+from w3action.data.flow_images import FlowImages, find_flow_images
 from w3action.data.frame_folder import decode_image, list_images
 from w3action.data.shards import open_member
 from w3action.data.source import DecodeError
 from w3action.data.span import Span
+from w3action.data.video import Video
 
 _PIECE = 1 << 20
 
@@ -75,6 +77,9 @@ def _read_folder(folder: Path, spans: Sequence[Span], *, deep: bool) -> FileFact
     """The same for a folder of images: the first is decoded, or all."""
     names = list_images(folder)
     if not names:
+        flow = find_flow_images(Video(path=folder, label=0))
+        if flow is not None:
+            return _read_flow(flow, spans, deep=deep)
         return FileFacts(problems=(Problem("not_a_file", "is a folder without a .jpg or .png image"),))
     ranges = [range(len(names))[span.first_frame : span.stop_frame] for span in spans]
     wanted = {inside[place] for inside in ranges if inside for place in frames_of(len(inside))} if deep else set()
@@ -111,6 +116,29 @@ def _read_folder(folder: Path, spans: Sequence[Span], *, deep: bool) -> FileFact
     )
 
 
+def _read_flow(flow: FlowImages, spans: Sequence[Span], *, deep: bool) -> FileFacts:
+    """The same for the stored flow of a video of one frame more: the first flow is read, or all."""
+    problems, size = [], None
+    for number in range(len(flow)) if deep else [0]:
+        try:
+            size = flow.read(np.array([number]), short_side=None).shape[1:3]
+        except DecodeError as error:
+            problems.append(Problem("damaged", str(error).removeprefix(f"{flow.path}: ").split("; ")[0]))
+            break
+    if any(span.in_seconds for span in spans):
+        problems.append(Problem("span_in_seconds", "is a folder of flow images, which knows no times"))
+    num_frames = len(flow) + 1
+    held = [range(num_frames)[span.first_frame : span.stop_frame] for span in spans]
+    return FileFacts(
+        problems=tuple(problems),
+        video=None if size is None else VideoFacts(num_frames, None, width=size[1], height=size[0], codec="flow"),
+        spans=tuple(
+            SpanFacts(num_frames=len(inside), beyond_end=float(max(0, (span.stop_frame or 0) - num_frames)))
+            for span, inside in zip(spans, held, strict=True)
+        ),
+    )
+
+
 def _fingerprint(pictures: list[np.ndarray | None]) -> np.ndarray | None:
     seen = [picture for picture in pictures if picture is not None]
     return fingerprint(np.stack(seen)) if len(seen) == len(pictures) else None
@@ -131,4 +159,8 @@ def _digest(entry: Entry) -> str:
 
 
 def _files_of(path: Path) -> Iterable[Path]:
-    return (path / name for name in list_images(path)) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    names = list_images(path)
+    flow = None if names else find_flow_images(Video(path=path, label=0))
+    return (path / name for name in names) if flow is None else (*flow.x, *flow.y)

@@ -16,11 +16,11 @@ from av.video.reformatter import VideoReformatter
 from w3action.data.canvas import orientation
 from w3action.data.doctor.facts import FileFacts, Problem, SpanFacts, VideoFacts
 from w3action.data.doctor.fingerprint import NUM_FRAMES, fingerprint, frames_of, look_at
+from w3action.data.frames import MAX_UNDELIVERED
 from w3action.data.source import DecodeError, Source, VideoFile
 from w3action.data.span import Span
 from w3action.data.timeline import Timeline, read_timeline
 
-_MAX_UNDELIVERED = 2  # frames listed at the end for which `decode` lets earlier ones stand in
 _NEAR = 2  # frames between one that the decoder kept to itself and one that stands in
 _MAX_TRIED = 128  # packets without a frame, of which one would be the first
 
@@ -132,7 +132,7 @@ class _Reading:
         if error is not None:
             reason = f"decoding fails after {self.num_decoded} of {num_listed} frames ({_reason(error, '')})"
             self.problems.append(Problem("damaged", reason))
-        elif self.deep and self.num_decoded < num_listed - _MAX_UNDELIVERED:
+        elif self.deep and self.num_decoded < num_listed - MAX_UNDELIVERED:
             reason = f"the decoder gives only {self.num_decoded} of {num_listed} frames"
             self.problems.append(Problem("damaged", reason))
         if self.num_corrupt and self.deep:

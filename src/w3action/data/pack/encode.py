@@ -53,13 +53,12 @@ class Failure:
     reason: str
 
 
-def pack_video(video: Video, options: PackOptions, fps: float | None = None) -> Packed | Failure:
+def pack_video(video: Video, options: PackOptions) -> Packed | Failure:
     """Encode or, to copy it, check one entry of a manifest; a fault of the video is returned, not raised.
 
     Args:
         video: what to read.
         options: how to pack it.
-        fps: frames per second of a folder of images, 30 by default; elsewhere the frames' own times count.
 
     Raises:
         FetchError: a shard that holds the video had to be fetched and could not be.
@@ -68,7 +67,7 @@ def pack_video(video: Video, options: PackOptions, fps: float | None = None) -> 
         if options.copy:
             size = video.path.stat().st_size if video.path.exists() else 0
             return _packed(None, probe(video.path), suffix=video.path.suffix.lower(), num_bytes=size)
-        data, num_frames = encode_mp4(read_chunks(video, short_side=options.short_side, fps=fps), options)
+        data, num_frames = encode_mp4(read_chunks(video, short_side=options.short_side), options)
         info = probe(io.BytesIO(data))
         decode(io.BytesIO(data), lambda count: [count - 1])  # the last frame is there, not only listed
     except DecodeError as error:
@@ -94,7 +93,7 @@ def _packed(data: bytes | None, info: VideoInfo, *, suffix: str, num_bytes: int)
     )
 
 
-def read_chunks(video: Video, *, short_side: int | None, fps: float | None = None) -> Iterator[Chunk]:
+def read_chunks(video: Video, *, short_side: int | None) -> Iterator[Chunk]:
     """All frames of an entry in order, scaled down (never up) to `short_side`, some at a time.
 
     Raises:
@@ -110,12 +109,10 @@ def read_chunks(video: Video, *, short_side: int | None, fps: float | None = Non
     height, width = decode_video(video, pick_first, short_side=None).frames.shape[2:]
     scale = 1.0 if short_side is None else min(1.0, short_side / min(height, width))
     length = max(1, int(MAX_CHUNK_BYTES / (3 * height * width * scale**2)))
-    # A folder of images tells no times: those that it gives count NOMINAL_FPS.
-    stretch = NOMINAL_FPS / fps if fps and video.byte_offset is None and video.path.is_dir() else 1.0
     for start in range(0, num_frames, length):
         indices = np.arange(start, min(start + length, num_frames))
         clip = decode_video(video, lambda _, chosen=indices: chosen, short_side=short_side if scale < 1 else None)
-        yield clip.frames.permute(1, 2, 3, 0).numpy(), clip.pts_seconds.numpy() * stretch
+        yield clip.frames.permute(1, 2, 3, 0).numpy(), clip.pts_seconds.numpy()
 
 
 def encode_mp4(chunks: Iterator[Chunk], options: PackOptions) -> tuple[bytes, int]:

@@ -6,7 +6,6 @@ out of the archive, and a link, device or sparse file, is refused by name: no ho
 """
 
 import json
-import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,15 +17,14 @@ import pyarrow as pa
 
 from w3action.data.decode import DecodeError, VideoInfo, probe
 from w3action.data.frame_folder import natural_key
-from w3action.data.manifest import read_classes
+from w3action.data.manifest import SPLITS, read_classes
 from w3action.data.pack.index import write_failed, write_table
-from w3action.data.pack.pool import run_jobs
 from w3action.data.pack.shard_file import hash_file
 from w3action.data.shards import open_member
 from w3action.data.video import VIDEO_SUFFIXES, ManifestError
+from w3action.data.workers import Lost, run_jobs
 
 MAX_LABEL_BYTES = 1 << 20  # of a .json or .cls
-_SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 @dataclass
@@ -57,7 +55,7 @@ def index_shards(
         label_key: the key of a .json that holds the label: a class name or id.
         classes: class names in the order of their ids; by default those of `classes.txt` in the folder, else the
             labels found, sorted.
-        num_workers: processes that open the videos to count their frames; None means one per CPU.
+        num_workers: processes that open the videos to count their frames; None means one for each core.
         on_video: called in this process after each of them.
 
     Returns:
@@ -68,6 +66,8 @@ def index_shards(
             a folder that `pack_manifest` wrote.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise ManifestError(f"{folder}: no such folder; give the folder of the shards")
     if (folder / "pack.json").exists():
         raise ManifestError(f"{folder}: was written by w3 data pack and has its index; read its index.parquet")
     shards = sorted(folder.rglob("*.tar"), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
@@ -77,15 +77,14 @@ def index_shards(
     if not samples:
         raise ManifestError(f"{folder}: no video in {len(shards)} shards; expected members as KEY.mp4 and KEY.cls")
     names = _class_names(samples, folder=folder, given=classes)
-    num_workers = os.cpu_count() or 1 if num_workers is None else num_workers
     jobs = ((sample.shard, *(sample.video or (0, 0))) for sample in samples)
     rows, failed = [], []
-    for sample, info in zip(
-        samples, run_jobs(_probe_member, jobs, num_workers=num_workers, on_crash=_crash), strict=True
-    ):
+    for sample, info in zip(samples, run_jobs(_probe_member, jobs, num_workers=num_workers), strict=True):
         if on_video is not None:
             on_video()
         path = sample.shard.relative_to(folder).as_posix()
+        if isinstance(info, Lost):
+            info = "decoding it ended the process; the file is damaged"
         reason = info if isinstance(info, str) else None if sample.label is not None else "no label in .cls or .json"
         if reason is not None:
             failed.append((len(rows) + len(failed) + 1, f"{path}:{sample.key}", sample.label, "unreadable", reason))
@@ -95,7 +94,7 @@ def index_shards(
         raise ManifestError(f"{folder}: not one of {len(samples)} videos can be used; first: {failed[0][-1]}")
     write_failed(folder, failed)
     hashes = {shard.relative_to(folder).as_posix(): (shard.stat().st_size, hash_file(shard)) for shard in shards}
-    return write_table(folder, _table(rows, names=names, hashes=hashes), classes=names)
+    return write_table(folder, _table(rows, names=names, hashes=hashes), class_lists={"classes.txt": names})
 
 
 def _table(
@@ -196,7 +195,7 @@ def _number_or_text(data: bytes) -> int | str:
 
 def _split_of(shard: Path, *, folder: Path) -> str | None:
     parts = [re.split(r"[^a-z]", part.lower(), maxsplit=1)[0] for part in shard.relative_to(folder).parts]
-    return next((_SPLITS[part] for part in reversed(parts) if part in _SPLITS), None)
+    return next((SPLITS[part] for part in reversed(parts) if part in SPLITS), None)
 
 
 def _class_names(samples: Sequence[_Sample], *, folder: Path, given: Sequence[str] | None) -> tuple[str, ...]:
@@ -224,14 +223,11 @@ def _class_id(label: int | str, names: tuple[str, ...]) -> int | None:
     return label if isinstance(label, int) and label < len(names) else None
 
 
-def _probe_member(shard: Path, offset: int, size: int) -> VideoInfo | str:
+def _probe_member(place: tuple[Path, int, int]) -> VideoInfo | str:
     """What a member holds, or why it cannot be opened."""
+    shard, offset, size = place
     try:
         with open_member(shard, offset=offset, size=size) as member:
             return probe(member)
     except DecodeError as error:
         return " ".join(str(error).split())
-
-
-def _crash(shard: Path, offset: int, size: int) -> str:
-    return f"{shard}@{offset}: decoding it ended the process; the file is damaged"

@@ -2,7 +2,7 @@
 
 The plan is a pure function of the manifest's rows and the options: rows are parted by split, shuffled with a fixed
 seed (who streams the shards gets mixed classes) and cut into shards of equally many samples. How many that are is
-measured once on a few samples (`estimate.py`) and kept in the record.
+measured once on a few samples and kept in the record.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from w3action.data.identity import relative_name
 from w3action.data.manifest import Manifest
-from w3action.data.video import Video
 
 FORMAT = 1  # raise when the same options give other shards than before
 ENCODERS = {"h264": "libx264"}
@@ -100,14 +100,10 @@ def fingerprint(manifest: Manifest) -> str:
     for video in manifest.videos:
         span = (video.start_seconds, video.end_seconds, video.first_frame, video.num_frames)
         place = (video.byte_offset, video.num_bytes, video.label, video.split)
-        digest.update(json.dumps([name_of_source(video, manifest), *span, *place]).encode())
+        more = [video.others, video.fps] if video.others or video.fps else []
+        name = relative_name(video.path, source=manifest.source)
+        digest.update(json.dumps([name, *span, *place, *more]).encode())
     return digest.hexdigest()
-
-
-def name_of_source(video: Video, manifest: Manifest) -> str:
-    """A video's path, relative to the manifest's folder where it lies inside."""
-    folder = manifest.source if manifest.source.is_dir() else manifest.source.parent
-    return video.path.relative_to(folder).as_posix() if video.path.is_relative_to(folder) else str(video.path)
 
 
 def check_same(record: Path, wanted: dict) -> dict | None:

@@ -11,27 +11,26 @@ same call does the unfinished shards again and no other.
 
 import fcntl
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from w3action.data.identity import relative_name
 from w3action.data.manifest import Manifest, read_manifest
 from w3action.data.pack.encode import Failure, Packed, pack_video
-from w3action.data.pack.index import read_columns, write_index
+from w3action.data.pack.index import write_index
 from w3action.data.pack.options import (
     FORMAT,
     PackOptions,
     PlannedShard,
     check_same,
     fingerprint,
-    name_of_source,
     plan_shards,
 )
-from w3action.data.pack.pool import run_jobs
 from w3action.data.pack.shard_file import (
     FailedRow,
     FinishedShard,
@@ -39,8 +38,11 @@ from w3action.data.pack.shard_file import (
     ShardWriter,
     read_record,
     write_record,
-    write_text,
 )
+from w3action.data.span import Span
+from w3action.data.video import Video
+from w3action.data.whole_file import write_text
+from w3action.data.workers import Lost, num_cores, run_jobs
 
 NUM_ESTIMATED = 8  # videos packed ahead to learn how many fit into a shard
 
@@ -80,7 +82,7 @@ def pack_manifest(
         out: the packed set's folder, made if need be.
         options: how to pack; `PackOptions()` by default.
         label_column: the column of the manifest that holds the labels.
-        num_workers: processes; None means one per CPU. 1 works in this process, which a file that crashes FFmpeg
+        num_workers: processes; None means one for each core. 1 works in this process, which a file that crashes FFmpeg
             then ends; more outlive it.
         on_video: called in this process after every row of the manifest, packed now or before or failed.
 
@@ -95,7 +97,7 @@ def pack_manifest(
         OSError: the disk is full or fails.
     """
     options = options or PackOptions()
-    num_workers = os.cpu_count() or 1 if num_workers is None else num_workers
+    num_workers = num_cores() if num_workers is None else num_workers
     if num_workers < 1:
         raise ValueError(f"num_workers is {num_workers} but must be at least 1: 1 works in this process")
     manifest = read_manifest(source, label_column=label_column)
@@ -136,8 +138,8 @@ def _plan(manifest: Manifest, out: Path, *, options: PackOptions, num_workers: i
 def _samples_per_shard(manifest: Manifest, options: PackOptions, num_workers: int) -> int:
     """How many samples make `shard_mb`, by the mean of some spread over the manifest."""
     places = np.unique(np.linspace(0, len(manifest) - 1, NUM_ESTIMATED).astype(int))
-    jobs = [(manifest.videos[place], options) for place in places]
-    packed = run_jobs(pack_video, jobs, num_workers=num_workers, on_crash=_crash)
+    jobs = [manifest.videos[place] for place in places]
+    packed = run_jobs(partial(pack_video, options=options), jobs, num_workers=num_workers)
     sizes = [video.num_bytes + 2048 for video in packed if isinstance(video, Packed)]  # with headers and JSON
     return max(1, int(options.shard_mb * 1e6 / np.mean(sizes))) if sizes else 1000
 
@@ -152,17 +154,15 @@ def _pack_shards(
     on_video: Callable[[], None] | None,
 ) -> list[FinishedShard]:
     known = {shard.name: read_record(out / "parts" / f"{shard.name}.json", folder=out) for shard in shards}
-    rates = _rates(manifest)
-    jobs = (
-        (manifest.videos[row], options, rates[row]) for shard in shards if not known[shard.name] for row in shard.rows
-    )
-    results = run_jobs(pack_video, jobs, num_workers=num_workers, on_crash=_crash)
+    jobs = (manifest.videos[row] for shard in shards if not known[shard.name] for row in shard.rows)
+    results = run_jobs(partial(pack_video, options=options), jobs, num_workers=num_workers)
+    labels = manifest.label_names()
     finished = []
     try:
         for planned in shards:
             shard = known[planned.name]
             if shard is None:
-                shard = _write_shard(manifest, out, planned, results, on_video=on_video)
+                shard = _write_shard(manifest, labels, out, planned, results, on_video=on_video)
                 write_record(out / "parts" / f"{planned.name}.json", shard)
             elif on_video is not None:
                 for _ in planned.rows:
@@ -175,9 +175,10 @@ def _pack_shards(
 
 def _write_shard(
     manifest: Manifest,
+    labels: Mapping[str, Sequence[str]],
     out: Path,
     planned: PlannedShard,
-    results: Iterator[Packed | Failure],
+    results: Iterator[Packed | Failure | Lost],
     *,
     on_video: Callable[[], None] | None,
 ) -> FinishedShard:
@@ -185,11 +186,12 @@ def _write_shard(
     samples, failed = [], []
     try:
         for row in planned.rows:
-            result = next(results)
+            result = _named(next(results), manifest.videos[row])
             if isinstance(result, Failure):
                 failed.append(FailedRow(row, result.kind, " ".join(result.reason.split())))
             else:
-                samples.append(_add(writer, manifest, row, result))
+                said = {column: names[row] for column, names in labels.items()}
+                samples.append(_add(writer, manifest, row, result, said))
             if on_video is not None:
                 on_video()
         num_bytes, sha256 = writer.finish() if samples else (0, "")
@@ -198,7 +200,7 @@ def _write_shard(
     return FinishedShard(writer.path.name, num_bytes, sha256, samples=tuple(samples), failed=tuple(failed))
 
 
-def _add(writer: ShardWriter, manifest: Manifest, row: int, packed: Packed) -> PackedSample:
+def _add(writer: ShardWriter, manifest: Manifest, row: int, packed: Packed, labels: Mapping[str, str]) -> PackedSample:
     video, key = manifest.videos[row], f"{row:08d}"
     member = key + packed.suffix
     if packed.data is not None:
@@ -207,14 +209,14 @@ def _add(writer: ShardWriter, manifest: Manifest, row: int, packed: Packed) -> P
         with video.path.open("rb") as file:
             offset = writer.add(member, file, num_bytes=packed.num_bytes)
     told = {
-        "label": manifest.classes[video.label],
-        "label_id": video.label,
+        **labels,
+        "label_id": None if manifest.labellings else video.label,
         "split": video.split,
-        "source": name_of_source(video, manifest),
+        "source": relative_name(video.path, source=manifest.source),
         "start_seconds": video.start_seconds,
         "end_seconds": video.end_seconds,
         "start_frame": video.first_frame,
-        "end_frame": None if video.num_frames is None else (video.first_frame or 0) + video.num_frames,
+        "end_frame": video.span.stop_frame,
         "total_frames": packed.num_frames,
         "fps": packed.fps,
     }
@@ -233,21 +235,15 @@ def _add(writer: ShardWriter, manifest: Manifest, row: int, packed: Packed) -> P
     )
 
 
-def _rates(manifest: Manifest) -> list[float | None]:
-    table = read_columns(manifest)
-    if table is None or "fps" not in table.column_names:
-        return [None] * len(manifest)
-    return [float(rate) if rate and rate > 0 else None for rate in table["fps"].to_pylist()]
-
-
-def _crash(video, *_) -> Failure:
+def _named(result: Packed | Failure | Lost, video: Video) -> Packed | Failure:
+    if not isinstance(result, Lost):
+        return result
     return Failure("crash", f"{video.path}: decoding it ended the process; the file is damaged, fetch it again")
 
 
 def _check_whole_files(manifest: Manifest) -> None:
     for number, video in enumerate(manifest.videos, start=1):
-        limits = (video.start_seconds, video.end_seconds, video.first_frame, video.num_frames, video.byte_offset)
-        if any(limit is not None for limit in limits) or video.path.is_dir():
+        if video.span != Span() or video.byte_offset is not None or video.path.is_dir():
             what = "a folder of images" if video.path.is_dir() else "a part of a file"
             raise ValueError(
                 f"{manifest.source}: row {number} ({video.path}) is {what}, and copy=True packs whole files as they "

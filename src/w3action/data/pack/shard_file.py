@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from w3action.data.source import BinaryFile
+from w3action.data.whole_file import write_text
 
 
 class ShardWriter:
@@ -131,13 +132,3 @@ def read_record(path: Path, *, folder: Path) -> FinishedShard | None:
     if shard.samples and not (file.is_file() and file.stat().st_size == shard.num_bytes):
         return None
     return shard
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all, also after a power cut."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

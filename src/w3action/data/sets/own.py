@@ -68,5 +68,6 @@ def _list(manifest: Manifest, *, base: Path, root: Path, allow_outside: bool) ->
             split=video.split,
             seconds=(video.start_seconds, video.end_seconds),
             frames=(video.first_frame or 0, video.num_frames) if in_frames else None,
+            fps=video.fps,
         )
     return lister.finish(manifest.classes)

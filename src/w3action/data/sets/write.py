@@ -14,6 +14,7 @@ from pyarrow import parquet
 from w3action.data.manifest import read_classes
 from w3action.data.sets.listing import Entry, Listing
 from w3action.data.video import ManifestError
+from w3action.data.whole_file import whole_file, write_lines
 
 _COLUMNS = {
     "path": pa.string(),
@@ -58,11 +59,10 @@ def write_parquet(listing: Listing, out: Path) -> None:
     schema = pa.schema([*_COLUMNS.items(), *((name, pa.string()) for name in more)])
     table = pa.Table.from_pylist(rows, schema=schema)
     empty = [name for name in table.column_names if table[name].null_count == len(rows)]
-    unfinished = out.with_name(f".{out.name}.part")
-    parquet.write_table(table.drop_columns(empty), unfinished)
-    os.replace(unfinished, out)
-    for path, found in lists.items():
-        path.write_text("".join(f"{name}\n" for name in found), encoding="utf-8")
+    for path, found in lists.items():  # before the manifest, which means something else without them
+        write_lines(path, found)
+    with whole_file(out) as part:
+        parquet.write_table(table.drop_columns(empty), part)
 
 
 def _row(entry: Entry, *, ids: dict[str, int], folder: Path) -> dict[str, object]:

@@ -13,13 +13,13 @@ How a clip comes about: `seeds` (which random numbers, which label) -> `scene` (
 `mesh`, `things`, `hand`, `light` and `sprite` (what it looks like) -> `encode` and `write` (files).
 """
 
-from .classes import CLASSES, FLIPPED, OUTCOME_PAIRS, PAIRS, REVERSE_OF
-from .encode import FPS
-from .render import RenderedVideo, render_video
-from .scene import MAX_FRAMES, MIN_FRAMES
-from .seeds import SPLITS, video_label
-from .stage import SIZE
-from .write import split_sizes, write_tabletop
+from w3action.data.tabletop.classes import CLASSES, FLIPPED, OUTCOME_PAIRS, PAIRS, REVERSE_OF
+from w3action.data.tabletop.encode import FPS
+from w3action.data.tabletop.render import RenderedVideo, render_video
+from w3action.data.tabletop.scene import MAX_FRAMES, MIN_FRAMES
+from w3action.data.tabletop.seeds import SPLITS, video_label
+from w3action.data.tabletop.stage import SIZE
+from w3action.data.tabletop.write import split_sizes, write_tabletop
 
 __all__ = [
     "CLASSES",

@@ -5,18 +5,16 @@ hand and arm come from, how long they dwell and how fast they move is drawn alik
 unless said otherwise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .classes import REVERSE_OF
-from .falling import tip_over
-from .mesh import Solid
-from .motion import Phases, Track, arc, draw_course, draw_phases, draw_reach, rest
-from .stage import SIZE, Rows, Stage
+from w3action.data.tabletop.classes import REVERSE_OF
+from w3action.data.tabletop.falling import tip_over
+from w3action.data.tabletop.mesh import Solid
+from w3action.data.tabletop.motion import Phases, Track, arc, draw_course, draw_phases, draw_reach, rest
+from w3action.data.tabletop.stage import SIZE, Rows, Stage
 
 _GRIP_SHARE = 0.78  # how far up an object the fingers hold it
 
@@ -59,7 +57,7 @@ class Timeline:
     shoulder: tuple[float, float]  # where the forearm points from, outside the image
     holds_prop: bool = False
 
-    def reversed(self) -> Timeline:
+    def reversed(self) -> "Timeline":
         """The same action backwards."""
         return Timeline(
             target=self.target.reversed(),

@@ -4,18 +4,16 @@ Textures are functions of table coordinates, evaluated per pixel through the sta
 is larger than the image by `MARGIN` on every side, so that a shaking camera can crop it anywhere.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .light import DAYLIGHT, Light
-from .sprite import paste_sprite
-from .stage import CENTRE_X, SIZE, UNIT_Y, Stage
-from .things import draw_colours, draw_thing
+from w3action.data.tabletop.light import DAYLIGHT, Light
+from w3action.data.tabletop.sprite import paste_sprite
+from w3action.data.tabletop.stage import CENTRE_X, SIZE, UNIT_Y, Stage
+from w3action.data.tabletop.things import draw_colours, draw_thing
 
 MARGIN = 3  # pixels
 _FINE = 2  # textures are evaluated at this many points a pixel each way, then averaged

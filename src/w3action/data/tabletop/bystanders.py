@@ -3,17 +3,15 @@
 They keep out of the action's way, so that they distract without hiding it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
-from .falling import tip_over
-from .mesh import Solid
-from .motion import Track, draw_course, rest
-from .stage import SIZE, Stage
-from .things import draw_thing
+from w3action.data.tabletop.falling import tip_over
+from w3action.data.tabletop.mesh import Solid
+from w3action.data.tabletop.motion import Track, draw_course, rest
+from w3action.data.tabletop.stage import SIZE, Stage
+from w3action.data.tabletop.things import draw_thing
 
 _MOTIONS = ("still", "slide", "turn", "hop", "drift")
 _TRIES = 12

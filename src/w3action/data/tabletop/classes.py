@@ -4,8 +4,6 @@ The names are in the spirit of Something-Something (Goyal et al., 2017): an acti
 object, whatever the object is. `CLASSES` is sorted by name; a label's index is its place there.
 """
 
-from __future__ import annotations
-
 CLASSES: tuple[str, ...] = (
     "Covering something",
     "Lifting something up",

@@ -1,7 +1,5 @@
 """Frames -> an H.264 MP4 file as a phone would have left it: 4:2:0 colour, B-frames, few key frames."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -3,11 +3,9 @@
 Up to the moment of decision both outcomes are drawn alike.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
-from .motion import Track
+from w3action.data.tabletop.motion import Track
 
 _GRAVITY = 0.9  # pixels per frame squared: gentle, so that a model that samples few frames can see the fall
 

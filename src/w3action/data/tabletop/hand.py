@@ -4,8 +4,6 @@ The hand points along +x with its wrist at the origin, in scene units; its palm 
 is its back. Each pose is two sprites: what passes behind the held object (the thumb) and what lies before it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .light import DAYLIGHT, Light
-from .mesh import Colour
-from .sprite import Sprite
-from .things import draw_colours
+from w3action.data.tabletop.light import DAYLIGHT, Light
+from w3action.data.tabletop.mesh import Colour
+from w3action.data.tabletop.sprite import Sprite
+from w3action.data.tabletop.things import draw_colours
 
 POSES: tuple[str, ...] = ("open", "grasp", "point", "flat")
 

@@ -3,8 +3,6 @@
 Colouring sprites and backdrop once is cheaper than passing every finished frame through a table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

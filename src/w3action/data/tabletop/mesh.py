@@ -7,8 +7,6 @@ it is placed in a frame, which at these sizes the eye does not miss and which le
 frame in which the solid does not turn.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .light import DAYLIGHT, Light
-from .sprite import Sprite
+from w3action.data.tabletop.light import DAYLIGHT, Light
+from w3action.data.tabletop.sprite import Sprite
 
 Colour = tuple[int, int, int]
 
@@ -47,7 +45,7 @@ class Solid:
     radius: float  # largest distance from the vertical axis
     height: float
 
-    def faded(self, share: float) -> Solid:
+    def faded(self, share: float) -> "Solid":
         """The same solid with its colours ``share`` of the way to a middle grey."""
 
         def fade(colour: Colour) -> Colour:

@@ -5,8 +5,6 @@ and slows down) is built here so that reversing it in time leaves its distributi
 then holds no hint of the order; that is the point of the whole data set.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,11 +20,11 @@ class Track:
     yaw: np.ndarray  # turn about its own axis, degrees clockwise from above
     roll: np.ndarray  # tilt in the image plane about its centre, degrees clockwise
 
-    def reversed(self) -> Track:
+    def reversed(self) -> "Track":
         """The same path backwards."""
         return Track(self.x[::-1], self.y[::-1], self.z[::-1], self.yaw[::-1], self.roll[::-1])
 
-    def moved(self, **changes: np.ndarray) -> Track:
+    def moved(self, **changes: np.ndarray) -> "Track":
         """A copy with some of its arrays replaced."""
         return replace(self, **changes)
 

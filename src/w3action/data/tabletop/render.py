@@ -1,7 +1,5 @@
 """Scene -> frames: shadows, things from far to near, the hand last; half of the clips are then flipped."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,16 +8,16 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from .backdrop import draw_backdrop
-from .classes import FLIPPED
-from .hand import GRIPS, draw_hand
-from .light import Light, draw_light
-from .mesh import Solid
-from .motion import Track
-from .scene import Scene, draw_scene
-from .seeds import video_label, video_seed
-from .sprite import Sprite, paste_sprite
-from .stage import SIZE, Stage
+from w3action.data.tabletop.backdrop import draw_backdrop
+from w3action.data.tabletop.classes import FLIPPED
+from w3action.data.tabletop.hand import GRIPS, draw_hand
+from w3action.data.tabletop.light import Light, draw_light
+from w3action.data.tabletop.mesh import Solid
+from w3action.data.tabletop.motion import Track
+from w3action.data.tabletop.scene import Scene, draw_scene
+from w3action.data.tabletop.seeds import video_label, video_seed
+from w3action.data.tabletop.sprite import Sprite, paste_sprite
+from w3action.data.tabletop.stage import SIZE, Stage
 
 _CLOSES = 0.93  # reach beyond which the fingers take their hold
 _YAW_STEP = 3.0  # degrees; turned views are rounded to this, so that they can be kept

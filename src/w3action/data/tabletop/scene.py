@@ -4,17 +4,15 @@
 enough for its object, a side edge to push things off.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
-from .actions import Cast, Timeline, draw_timeline
-from .bystanders import Bystander, draw_bystanders, draw_faller
-from .motion import Track
-from .stage import Stage, draw_stage
-from .things import THINGS, draw_container, draw_cover, draw_thing
+from w3action.data.tabletop.actions import Cast, Timeline, draw_timeline
+from w3action.data.tabletop.bystanders import Bystander, draw_bystanders, draw_faller
+from w3action.data.tabletop.motion import Track
+from w3action.data.tabletop.stage import Stage, draw_stage
+from w3action.data.tabletop.things import THINGS, draw_container, draw_cover, draw_thing
 
 MIN_FRAMES, MAX_FRAMES = 24, 60
 

@@ -5,11 +5,9 @@ and of 100,000. Labels come in blocks of sixteen: every block is a permutation o
 videos of a split hold each class n/16 times, give or take one.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
-from .classes import CLASSES
+from w3action.data.tabletop.classes import CLASSES
 
 SPLITS: tuple[str, ...] = ("train", "val", "test")
 _VIDEO, _LABELS = 0, 1  # spawn keys: drawing and labelling must not share a stream

@@ -5,8 +5,6 @@ size, a fraction of the same in numpy. Placements are rounded to a quarter pixel
 resampled once per phase of the camera's shake instead of once per frame.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 

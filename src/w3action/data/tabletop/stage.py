@@ -6,8 +6,6 @@ larger. The table may end at a side edge on the right; flipping whole clips puts
 often.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import TypeVar

@@ -5,14 +5,12 @@ top), so that its turning can be seen. Sizes are widths in scene units; `draw_th
 solids.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .mesh import Colour, Face, Solid, box, decal, disc, lathe, solid
+from w3action.data.tabletop.mesh import Colour, Face, Solid, box, decal, disc, lathe, solid
 
 _PALETTE: tuple[Colour, ...] = (
     (214, 58, 52),

@@ -7,15 +7,10 @@ out/tracks.parquet     path, frame, x0, y0, x1, y1 (the hand's box, pixels, NaN 
 out/tabletop.json      which set this is: num_videos, seed, drawing
 """
 
-from __future__ import annotations
-
 import csv
 import json
-import multiprocessing
-import os
-import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,14 +19,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .classes import CLASSES
-from .encode import FPS, encode_mp4
-from .render import render_video
-from .seeds import SPLITS, check_seed
+from w3action.data.tabletop.classes import CLASSES
+from w3action.data.tabletop.encode import FPS, encode_mp4
+from w3action.data.tabletop.render import render_video
+from w3action.data.tabletop.seeds import SPLITS, check_seed
+from w3action.data.whole_file import whole_file, write_lines, write_text
+from w3action.data.workers import Lost, run_jobs
 
 DRAWING = 2  # raise when the same seed gives other frames than before: sets of two drawings must not mix
-
-_CHUNK = 4  # videos handed to a worker at a time
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ def write_tabletop(
         out: the data set's folder, made if need be.
         num_videos: of all splits together.
         seed: from 0 to 2**32 - 1.
-        num_workers: processes; None means one per CPU, 1 draws in this process.
+        num_workers: processes; None means one for each core, 1 draws in this process.
         on_video: called in this process after each finished video (not when a set is reused).
 
     Returns:
@@ -90,13 +85,16 @@ def write_tabletop(
 
     (out / "videos").mkdir(parents=True, exist_ok=True)
     manifest.unlink(missing_ok=True)  # a set with files missing is unfinished, whatever its manifest said
-    _write_text(out / "tabletop.json", json.dumps(wanted, indent=2) + "\n")
+    write_text(out / "tabletop.json", json.dumps(wanted, indent=2) + "\n")
     written = []
-    for video in _draw_all(out, seed, jobs, num_workers or os.cpu_count() or 1):
-        written.append(video)
-        if on_video is not None:
-            on_video()
-    _write_text(out / "classes.txt", "\n".join(CLASSES) + "\n")
+    with closing(run_jobs(partial(_draw_one, out, seed), jobs, num_workers=num_workers)) as videos:
+        for job, video in zip(jobs, videos, strict=True):
+            if isinstance(video, Lost):
+                raise ChildProcessError(f"drawing {_video_path(*job)} ended its process: is memory short? run it again")
+            written.append(video)
+            if on_video is not None:
+                on_video()
+    write_lines(out / "classes.txt", CLASSES)
     _write_tracks(out / "tracks.parquet", written)
     _write_manifest(manifest, written)
     return manifest
@@ -119,22 +117,6 @@ def _check_folder(out: Path, wanted: dict[str, int]) -> None:
         raise ValueError(f"{out} already holds a data set, not ours (manifest.csv, no tabletop.json): {remedy}")
 
 
-def _draw_all(out: Path, seed: int, jobs: list[tuple[str, int]], num_workers: int) -> Iterator[_Written]:
-    draw = partial(_draw_one, out, seed)
-    if num_workers == 1:
-        yield from map(draw, jobs)
-        return
-    # Forked workers start at once; spawned ones would import the caller's main module, torch and all, each anew.
-    # They only draw and encode, so the threads that a fork leaves behind are not missed.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-    with ProcessPoolExecutor(min(num_workers, len(jobs)), mp_context=context) as pool:
-        try:
-            yield from pool.map(draw, jobs, chunksize=_CHUNK)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else leaving the block would first draw all the rest
-            raise
-
-
 def _draw_one(out: Path, seed: int, job: tuple[str, int]) -> _Written:
     video = render_video(seed, *job)
     path = _video_path(*job)
@@ -147,12 +129,10 @@ def _video_path(split: str, index: int) -> str:
 
 
 def _write_manifest(path: Path, written: list[_Written]) -> None:
-    part = path.with_suffix(".csv.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["path", "label", "split", "num_frames", "fps"])
         table.writerows([v.path, v.label, v.split, len(v.hand_boxes), FPS] for v in written)
-    os.replace(part, path)
 
 
 def _write_tracks(path: Path, written: list[_Written]) -> None:
@@ -167,9 +147,3 @@ def _write_tracks(path: Path, written: list[_Written]) -> None:
     columns |= {name: pa.array(boxes[:, i]) for i, name in enumerate(("x0", "y0", "x1", "y1"))}
     columns["acting"] = pa.array((first <= frame) & (frame <= last))
     pq.write_table(pa.table(columns), path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
