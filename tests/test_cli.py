@@ -74,9 +74,17 @@ def test_lists_are_complete(monkeypatch, capsys):
     assert code == 0
     names = {row["name"] for row in json.loads(output)}
     assert {"tsn_resnet18", "tsm_resnet50", "tsm_resnet101", "tsm_mobilenetv2", "tsm_small"} <= names
-    assert "non_local" in w3(monkeypatch, capsys, "list")[1]
+    printed = w3(monkeypatch, capsys, "list")[1]
+    assert "non_local" in printed
+    assert "tsm:timm/regnety_032" in printed, "networks of other libraries"
     assert "edge" in w3(monkeypatch, capsys, "recipes")[1]
-    assert "default" in json.loads(w3(monkeypatch, capsys, "recipes", "--json")[1])
+    found = json.loads(w3(monkeypatch, capsys, "recipes", "--json")[1])
+    assert "default" in found["recipes"]
+    assert [table["number"] for table in found["tables"]] == list(range(1, 9))
+    assert found["tables"][0]["rows"][0]["ours"] == [None, None]
+    names = [name for name in found["recipes"] if name.startswith(("ssv", "ego", "epic"))]
+    printed = w3(monkeypatch, capsys, "recipes")[1]
+    assert [name for name in names if name not in printed] == [], "cut off"
 
 
 def test_tabletop_is_drawn(monkeypatch, capsys, tmp_path):
@@ -87,6 +95,8 @@ def test_tabletop_is_drawn(monkeypatch, capsys, tmp_path):
 
 WRONG = {
     "an unknown model": (["bench", "flops", "tsm_resnet51"], "tsm_resnet50"),
+    "a network of no library": (["bench", "flops", "tsm:timm/resnet19"], "resnet18"),
+    "a single run to fuse": (["fuse", "{tmp}/x.safetensors", "--out", "{tmp}/f"], "at least 2"),
     "an unknown attention": (["bench", "flops", "tsm_resnet50", "--attention", "w4"], "non_local"),
     "an unknown recipe": (["train", "fast", "--data", "{tmp}", "--out", "{tmp}/r"], "default"),
     "an unknown setting": (["train", "--data", "{tmp}", "--out", "{tmp}/r", "--set", "optim.speed=1"], "optim.speed"),

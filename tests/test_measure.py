@@ -34,6 +34,10 @@ def test_the_report_says_all_that_is_needed_to_repeat_it(run, tabletop):
     assert len(report["per_class"]) == 16
     assert len(report["weights_sha256"]) == 64
     assert report["settings"]["config"]["data"]["size"] == 32
+    assert report["recipe"] == "default"
+    assert {"data.size", "epochs", "model.name"} <= set(report["changed"])
+    assert not {"data.num_workers", "data.cache_gib"} & set(report["changed"])
+    assert {"version", "commit", "torch", "device", "split", "protocol"} <= report.keys()
     assert report["gflops"] == pytest.approx(measured.cost.gflops)
 
 

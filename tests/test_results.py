@@ -3,32 +3,34 @@
 import json
 import os
 
+import pytest
+
 from w3action.recipes import TABLES
-from w3action.results import figures_of, find_results
+from w3action.results import Ours, find_results, ours_of
 
 TABLE_1, EGOGESTURE, EPIC = TABLES[0], TABLES[2], TABLES[3]
 
 
 def write(folder, name, **report):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(json.dumps(report))
+    (folder / name).write_text(json.dumps({"changed": []} | report))
 
 
 def ours(table, folder):
-    return {row.system: figures_of(table, row, find_results(folder)) for row in table.rows if row.frames != "16"}
+    return {row.system: ours_of(table, row, find_results(folder)).figures for row in table.rows if row.frames != "16"}
 
 
 def test_a_report_stands_beside_the_row_of_its_recipe_and_protocol(tmp_path):
     about = {"recipe": "ssv1_tsn_8f", "split": None}
     write(tmp_path / "a", "eval_center.json", top1=20.5, top5=47.5, protocol="center", **about)
     write(tmp_path / "a", "eval_twice.json", top1=99.0, top5=99.0, protocol="twice", **about)
-    rows = {row.runs: figures_of(TABLE_1, row, find_results(tmp_path)) for row in TABLE_1.rows}
+    rows = {row.runs: ours_of(TABLE_1, row, find_results(tmp_path)).figures for row in TABLE_1.rows}
     assert rows[("ssv1_tsn_8f",)] == (20.5, 47.5)
     assert all(found == (None, None) for runs, found in rows.items() if runs != ("ssv1_tsn_8f",))
 
 
 def test_a_fusion_stands_beside_the_row_of_all_its_recipes(tmp_path):
-    parts = [{"recipe": f"ssv1_tsm_{t}f", "protocol": "center", "split": None} for t in (16, 8)]
+    parts = [{"recipe": f"ssv1_tsm_{t}f", "changed": [], "protocol": "center", "split": None} for t in (16, 8)]
     write(tmp_path, "fused.json", top1=50.0, top5=80.0, fused=parts)
     assert ours(TABLE_1, tmp_path)["TSM, ensemble"] == (50.0, 80.0)
     assert ours(TABLE_1, tmp_path)["TSM"] == (None, None)
@@ -55,3 +57,20 @@ def test_the_newest_counts_and_what_is_no_report_is_passed_over(tmp_path):
     (tmp_path / "eval_x.json").write_text("no JSON")
     (tmp_path / "fused.json").write_text("[]")
     assert ours(TABLE_1, tmp_path)["TSM"] == (2.0, 3.0)
+
+
+@pytest.mark.parametrize("wrong", [{"recipe": None}, {"protocol": "twice"}, {"split": "val"}])
+def test_a_fusion_of_what_is_no_row_is_passed_over(tmp_path, wrong):
+    part = {"recipe": "ssv1_tsm_8f", "changed": [], "protocol": "center", "split": None}
+    write(tmp_path, "fused.json", top1=50.0, top5=80.0, fused=[{**part, "recipe": "ssv1_tsm_16f"}, {**part, **wrong}])
+    assert find_results(tmp_path) == []
+    assert ours(TABLE_1, tmp_path)["TSM, ensemble"] == (None, None)
+
+
+def test_other_settings_are_named_and_give_way_to_the_recipe_s_own(tmp_path):
+    (row,) = (row for row in TABLE_1.rows if row.runs == ("ssv1_tsm_8f",))
+    about = {"recipe": "ssv1_tsm_8f", "protocol": "center", "split": None}
+    write(tmp_path / "own", "eval_center.json", top1=45.0, top5=74.0, **about)
+    write(tmp_path / "short", "eval_center.json", top1=30.0, top5=60.0, changed=["epochs"], **about)
+    assert ours_of(TABLE_1, row, find_results(tmp_path / "short")) == Ours((30.0, 60.0), ("epochs",))
+    assert ours_of(TABLE_1, row, find_results(tmp_path)) == Ours((45.0, 74.0), ())

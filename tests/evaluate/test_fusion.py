@@ -160,6 +160,12 @@ def test_reports_that_hold_no_single_scores_are_named(runs, tmp_path):
         fuse(runs[:1], out=tmp_path / "out")
     with pytest.raises(ScoreFileError, match="holds no scores; make them with w3 eval"):
         fuse([tmp_path, runs[0]], out=tmp_path / "out")
+    labelled = tmp_path / "verbs"
+    labelled.mkdir()
+    (labelled / "eval_center.json").write_text('{"scores": null}')
+    for report in (labelled, labelled / "eval_center.json"):
+        with pytest.raises(ScoreFileError, match=r"eval_center\.json: is of a network with several labellings"):
+            fuse([report, runs[0]], out=tmp_path / "out")
     (runs[0] / "scores_full.safetensors").write_bytes((runs[0] / "scores_center.safetensors").read_bytes())
     with pytest.raises(ScoreFileError, match=r"holds scores_center\.safetensors, scores_full\.safetensors; give one"):
         fuse(runs, out=tmp_path / "out")

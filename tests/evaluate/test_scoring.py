@@ -67,3 +67,4 @@ def test_bad_videos_are_kept_apart_and_counted():
     assert seen == [3, 1]
     assert scores.indices.tolist() == [10, 11]
     assert score([empty]).scores.shape == (0, 3)
+    assert score([empty], sizes=(2, 1)).labels.shape == (0, 2)

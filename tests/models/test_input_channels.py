@@ -140,3 +140,10 @@ def test_wrong_numbers_and_networks_that_see_no_rgb_are_named():
         create_model("tsm_small", num_classes=3, in_channels=0)
     with pytest.raises(ValueError, match=r"mlp takes no in_channels=10: no convolution in it sees RGB; choose"):
         widen_inputs_(nn.Sequential(nn.Linear(3, 4)), 10, name="mlp")
+
+
+def test_a_squeeze_to_three_channels_is_no_first_convolution():
+    squeeze = nn.Sequential(nn.Conv2d(12, 3, 1), nn.ReLU(), nn.Conv2d(3, 12, 1))
+    backbone = nn.Sequential(nn.Conv2d(3, 12, 3), squeeze)
+    assert widen_inputs_(backbone, 10, name="x") == ["0.weight"]
+    assert squeeze[2].weight.shape[1] == 3

@@ -6,7 +6,14 @@ import torch
 
 from w3action.config import ConfigError, DataConfig
 from w3action.data import find_flip_pairs, read_manifest
-from w3action.train.clips import read_videos, resize_for, training_loader, where_to_measure
+from w3action.train.clips import (
+    SAMPLERS,
+    random_of_segments,
+    read_videos,
+    resize_for,
+    training_loader,
+    where_to_measure,
+)
 
 
 def test_a_manifests_own_split_is_used(tabletop):
@@ -77,6 +84,23 @@ def test_the_shorter_side_is_that_of_the_field():
     assert resize_for(DataConfig(size=112, resize=120)) == 120
     with pytest.raises(ConfigError, match=r"data\.resize is 100 but data\.size is 112"):
         resize_for(DataConfig(size=112, resize=100))
+
+
+@pytest.mark.parametrize("sampling", SAMPLERS)
+@pytest.mark.parametrize("num_frames", [1, 30, 63, 64, 200])
+def test_a_clip_of_64_frames_moves_however_short_the_video(sampling, num_frames):
+    (indices,) = SAMPLERS[sampling](num_frames, num_segments=64, rng=np.random.default_rng(0))
+    assert len(indices) == 64
+    assert indices.min() >= 0
+    assert indices.max() < num_frames
+    assert len(np.unique(indices)) == min(num_frames, 64)
+    assert sampling == "dense" or bool((np.diff(indices) >= 0).all())
+
+
+def test_segments_are_random_where_the_video_has_frames_for_them():
+    draws = [random_of_segments(40, num_segments=8, rng=np.random.default_rng(seed)) for seed in range(20)]
+    assert len({tuple(draw[0]) for draw in draws}) > 15
+    assert all(((draw >= np.arange(8) * 5) & (draw < np.arange(1, 9) * 5)).all() for draw in draws)
 
 
 @pytest.mark.parametrize("flip", ["auto", "off", "plain"])

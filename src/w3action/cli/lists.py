@@ -4,18 +4,20 @@ import dataclasses
 import json
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from w3action.cli.app import AsJson, app
 
-MOST_COLUMNS = 4  # of accuracies side by side: Table 4 has twelve
+MOST_COLUMNS, WIDE = 2, 110  # of accuracies side by side, twice as many on a wide screen: Table 4 has twelve
 
 
 @app.command(name="list")
 def list_verb(*, as_json: AsJson = False) -> None:
     """List the networks and the attentions, with what they cost on their usual clips and 174 classes."""
     from w3action.models import ATTENTIONS
+    from w3action.models.foreign import FRAMES_MEET, LIBRARIES
     from w3action.models.listing import describe_models
 
     described = describe_models()
@@ -33,7 +35,11 @@ def list_verb(*, as_json: AsJson = False) -> None:
         attentions.add_row(name, attention.summary)
     console = Console()
     console.print(table, *(f"{row.name}: {row.differs}" for row in described if row.differs), attentions)
-    print("any model takes any attention: w3 train --set model.name=MODEL model.attention=ATTENTION ...")
+    print(
+        "any model takes any attention: w3 train --set model.name=MODEL model.attention=ATTENTION ...\n"
+        f"also a model: KIND:LIBRARY/NAME, an image network of {' or '.join(LIBRARIES)}, such as tsm:timm/regnety_032; "
+        f"KIND is {', '.join(FRAMES_MEET)}"
+    )
 
 
 @app.command(name="recipes")
@@ -45,14 +51,18 @@ def recipes_verb(*, runs: Path = Path("runs"), as_json: AsJson = False) -> None:
         as_json: Print JSON instead of text.
     """
     from w3action.recipes import OWN, RECIPES, TABLES
-    from w3action.results import figures_of, find_results
+    from w3action.results import find_results, ours_of
 
     results = find_results(runs)
     if as_json:
         tables = [
             {
                 **{name: getattr(table, name) for name in ("number", "title", "data", "columns")},
-                "rows": [{**dataclasses.asdict(row), "ours": figures_of(table, row, results)} for row in table.rows],
+                "rows": [
+                    {**dataclasses.asdict(row), "ours": ours.figures, "changed": ours.changed}
+                    for row in table.rows
+                    for ours in [ours_of(table, row, results)]
+                ],
             }
             for table in TABLES
         ]
@@ -62,23 +72,31 @@ def recipes_verb(*, runs: Path = Path("runs"), as_json: AsJson = False) -> None:
     for name, make in OWN.items():
         print(f"{name:10}{(make.__doc__ or '').splitlines()[0]}")
     console = Console()
+    num_columns = 2 * MOST_COLUMNS if console.width >= WIDE else MOST_COLUMNS
     for paper_table in TABLES:
-        ours = [figures_of(paper_table, row, results) for row in paper_table.rows]
-        for start in range(0, len(paper_table.columns), MOST_COLUMNS):
-            part = slice(start, start + MOST_COLUMNS)
+        ours = [ours_of(paper_table, row, results) for row in paper_table.rows]
+        for start in range(0, len(paper_table.columns), num_columns):
+            part = slice(start, start + num_columns)
             title = f"\nTable {paper_table.number}: {paper_table.title} (paper / ours)"
-            names = ("system", "frames", "GFLOPs", *paper_table.columns[part], "recipe")
-            table = Table(*names, title=title, title_justify="left")
+            names = ("system and its recipes", "frames", "GFLOPs", *paper_table.columns[part])
+            table = Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD)
+            table.columns[0].no_wrap = True  # a recipe is to be typed
             for row, found in zip(paper_table.rows, ours, strict=True):
-                pairs = zip(row.figures[part], found[part], strict=True)
-                figures = [f"{_percent(paper)} / {_percent(here)}" for paper, here in pairs]
-                system = f"{row.system}, {row.backbone}" if row.backbone else row.system
+                pairs = zip(row.figures[part], found.figures[part], strict=True)
+                mark = "*" if found.changed else ""
+                figures = [
+                    f"{_percent(paper)} / {_percent(here)}{mark if here is not None else ''}" for paper, here in pairs
+                ]
                 cost = "" if row.gflops is None else f"{row.gflops:g}"
-                table.add_row(system, row.frames, cost, *figures, "\n".join(row.runs))
+                table.add_row(
+                    "\n ".join(filter(None, (row.system, row.backbone, *row.runs))), row.frames, cost, *figures
+                )
             console.print(table)
-        for row in paper_table.rows:
+        for row, found in zip(paper_table.rows, ours, strict=True):
             if row.differs:
                 print(f"{row.system}: {row.differs}")
+            if found.changed:
+                print(f"* {row.system}, {row.frames} frames: ours with another {', '.join(found.changed)}")
     print("train a recipe with w3 train RECIPE --data ... --out ...; rows of several recipes with w3 fuse as well")
 
 

@@ -250,7 +250,7 @@ def import_verb(
 
     Args:
         file: A weights file: .pt, .pth or .safetensors.
-        layout: Whose it is: torchvision, timm, tsm, tsm-online, mmaction2 or epic55.
+        layout: Whose it is: torchvision, timm, tsm, tsm-online, mmaction2, epic55 or slowfast.
         classes: Its classes in its own order: a text file, a CSV or a JSON.
         out: The folder of the new run.
         network: A network of `w3 list`; without it, the one that the tensors are of.

@@ -109,8 +109,12 @@ def find_scores(report: Path) -> Path:
         found = sorted(report.glob("scores_*.safetensors"))
         if len(found) == 1:
             return found[0]
-        what = f"holds {', '.join(file.name for file in found)}; give one of them" if found else "holds no scores"
-        raise ScoreFileError(f"{report}: {what}{'' if found else '; make them with w3 eval'}")
+        if found:
+            raise ScoreFileError(f"{report}: holds {', '.join(file.name for file in found)}; give one of them")
+        reports = sorted(report.glob("eval_*.json"))
+        if len(reports) == 1:  # it says why it has none
+            return find_scores(reports[0])
+        raise ScoreFileError(f"{report}: holds no scores; make them with w3 eval")
     if report.suffix != ".json":
         return report
     try:

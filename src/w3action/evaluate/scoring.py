@@ -68,5 +68,6 @@ def score_videos(
             indices.append(batch.indices.cpu())
         on_videos(len(batch.labels) + len(batch.bad))
     if not rows:
-        return Scores(torch.empty(0, num_classes), torch.empty(0).long(), torch.empty(0).long(), tuple(bad))
+        no_labels = torch.empty((0, len(sizes)) if sizes else 0, dtype=torch.long)
+        return Scores(torch.empty(0, num_classes), no_labels, torch.empty(0).long(), tuple(bad))
     return Scores(torch.cat(rows), torch.cat(labels), torch.cat(indices), tuple(bad))

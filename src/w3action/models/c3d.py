@@ -48,8 +48,8 @@ class C3D(Backbone):
     """The backbone.
 
     Args:
-        fully_connected: fc6 and fc7; without them the maps of conv5b's pool come out, `(B, 512, T/16, H/32, W/32)`,
-            for heads that look at places.
+        fully_connected: conv5b's pool, fc6 and fc7; without them the maps of conv5b come out,
+            `(B, 512, T/8, H/16, W/16)`, for heads that look at places and steps: of 16 frames the pool leaves one step.
         dropout: between fc6 and fc7.
         fillers: what stands in the slots; no temporal operation.
     """
@@ -81,9 +81,9 @@ class C3D(Backbone):
                 x, layer_masks = self.get_submodule(layer_name(stage, i))(x)
                 if layer_masks is not None:
                     masks[-1].append(layer_masks)
+            if not self.fully_connected and stage + 1 == len(self.num_blocks_by_stage):
+                return x, masks
             x = nn.functional.max_pool3d(x, (1 if stage == 0 else 2, 2, 2), ceil_mode=True)
-        if not self.fully_connected:
-            return x, masks
         missing = [max(FC6_SIZE - size, 0) for size in x.shape[3:]]
         x = nn.functional.pad(x, (0, missing[1], 0, missing[0]))
         x = self.dropout(self.fc6(x).relu())
@@ -101,5 +101,5 @@ def c3d(fillers: Fillers) -> C3D:
 
 
 def c3d_convolutions(fillers: Fillers) -> C3D:
-    """C3D up to its last pool, 27.7 M parameters."""
+    """C3D in front of its last pool, 27.7 M parameters."""
     return C3D(fully_connected=False, fillers=fillers)

@@ -7,10 +7,11 @@ from typing import Any, get_args
 from w3action.layers import AttentionGuidedRefinement
 from w3action.models.action_model import ActionModel, RefineFrom
 from w3action.models.attention import ATTENTIONS
+from w3action.models.backbone import Backbone
 from w3action.models.foreign import foreign_network
-from w3action.models.heads import HEADS, RegionGraphHead
+from w3action.models.heads import HEADS, Head, RegionGraphHead
 from w3action.models.input_channels import widen_inputs_
-from w3action.models.networks import NETWORKS
+from w3action.models.networks import NETWORKS, Network
 from w3action.models.regions import load_proposer
 from w3action.models.slots import Fillers, Place
 from w3action.models.temporal import TEMPORAL_OPERATIONS
@@ -58,38 +59,26 @@ def create_model(
         ValueError: an unknown name, options that the attention or head does not take, refinement without masks.
         WeightsError: weights that do not fit; it lists missing, unexpected and mis-shaped keys.
     """
-    network = foreign_network(name) if ":" in name else _look_up(NETWORKS, name, "model")
+    network = look_up_network(name)
     chosen = None if attention is None else _look_up(ATTENTIONS, attention, "attention")
     options = dict(attention_options or {})
-    if chosen is None and options:
-        raise ValueError(
-            f"attention_options {options} are given but attention is None; name one of {', '.join(ATTENTIONS)}"
-        )
-    if chosen is None and place is not None:
-        raise ValueError(f"place={place!r} is given but attention is None; name one of {', '.join(ATTENTIONS)}")
     _check(place or "residual", get_args(Place), "place")
     _check(refine_from, get_args(RefineFrom), "refine_from")
+    if chosen is None and (options or place is not None):
+        given = f"attention_options {options}" if options else f"place={place!r}"
+        raise ValueError(f"{given} is given but attention is None; name one of {', '.join(ATTENTIONS)}")
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 1")
 
     temporal = TEMPORAL_OPERATIONS[network.temporal]()
-    fillers = Fillers(temporal)
-    if chosen is not None:
-        fillers = Fillers(temporal, chosen.builder(options), place or chosen.place)
+    fillers = Fillers(temporal) if chosen is None else Fillers(temporal, chosen.builder(options), place or chosen.place)
     try:
         backbone = network.backbone(fillers)
     except TypeError as error:
         raise ValueError(f"attention {attention!r} does not take the options {options}: {error}") from error
-
     inputs = widen_inputs_(backbone, in_channels, name=name)
-    has_spatial_masks = chosen is not None and chosen.guides and options.get("spatial", True)
-    if refine and not has_spatial_masks:
-        raise ValueError(f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}")
-    refinement = None
-    if chosen is not None and has_spatial_masks and (chosen.refines if refine is None else refine):
-        counts = chosen.count_masks(backbone.num_blocks_by_stage)
-        num_masks = sum(counts) if refine_from == "every" else sum(count > 0 for count in counts)
-        refinement = AttentionGuidedRefinement(num_masks, backbone.num_features)
+    refinement = _build_refinement(backbone, attention, options, refine=refine, refine_from=refine_from)
+    head = _build_head(network, backbone, name, num_classes=num_classes, dropout=dropout, options=head_options or {})
     arguments = {
         "name": name,
         "num_classes": num_classes,
@@ -102,23 +91,7 @@ def create_model(
         "dropout": dropout,
         "in_channels": in_channels,
     }
-    try:
-        head = HEADS[network.head](
-            backbone.num_features,
-            num_classes,
-            dropout=dropout,
-            initial_std=None if network.imagenet is None else 0.001,
-            **{**network.head_options, **(head_options or {})},
-        )
-    except TypeError as error:
-        raise ValueError(f"the head of {name} does not take the options {head_options}: {error}") from error
-    model = ActionModel(
-        backbone,
-        head,
-        refine=refinement,
-        refine_from=refine_from,
-        arguments=arguments,
-    )
+    model = ActionModel(backbone, head, refine=refinement, refine_from=refine_from, arguments=arguments)
     if pretrained is not None:
         source = network.imagenet if str(pretrained) == "imagenet" else Path(pretrained)
         load_backbone(backbone, source, name=name, convert=network.convert, inputs=inputs)
@@ -127,6 +100,56 @@ def create_model(
             raise ValueError(f"proposer={str(proposer)!r} is given, but {name} proposes no regions; leave it out")
         load_proposer(head.proposer, proposer)
     return model
+
+
+def look_up_network(name: str) -> Network:
+    """Return the network of that name, ours or another library's.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if ":" in name:
+        return foreign_network(name)
+    if name not in NETWORKS:
+        raise ValueError(
+            f"unknown model {name!r}; choose one of {', '.join(NETWORKS)}, or KIND:LIBRARY/NAME such as "
+            "tsm:timm/regnety_032"
+        )
+    return NETWORKS[name]
+
+
+def _build_refinement(
+    backbone: Backbone, attention: str | None, options: dict[str, Any], *, refine: bool | None, refine_from: RefineFrom
+) -> AttentionGuidedRefinement | None:
+    """Build AFR where it is asked for, or where the attention brings it."""
+    chosen = None if attention is None else ATTENTIONS[attention]
+    if chosen is None or not chosen.guides or not options.get("spatial", True):
+        if refine:
+            raise ValueError(
+                f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}"
+            )
+        return None
+    if not (chosen.refines if refine is None else refine):
+        return None
+    counts = chosen.count_masks(backbone.num_blocks_by_stage)
+    num_masks = sum(counts) if refine_from == "every" else sum(count > 0 for count in counts)
+    return AttentionGuidedRefinement(num_masks, backbone.num_features)
+
+
+def _build_head(
+    network: Network, backbone: Backbone, name: str, *, num_classes: int, dropout: float, options: dict[str, Any]
+) -> Head:
+    initial_std = None if network.imagenet is None else 0.001
+    try:
+        return HEADS[network.head](
+            backbone.num_features,
+            num_classes,
+            dropout=dropout,
+            initial_std=initial_std,
+            **{**network.head_options, **options},
+        )
+    except TypeError as error:
+        raise ValueError(f"the head of {name} does not take the options {options}: {error}") from error
 
 
 def _look_up(registry: dict[str, Any], name: str, what: str) -> Any:

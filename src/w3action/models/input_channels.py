@@ -35,8 +35,10 @@ def widen_inputs_(backbone: nn.Module, in_channels: int, *, name: str) -> list[s
         return []
     names = []
     for path, module in backbone.named_modules():
-        is_first = isinstance(module, nn.Conv2d | nn.Conv3d) and module.in_channels == RGB_CHANNELS
-        if is_first and module.groups == 1 and "slots" not in path.split("."):
+        if not isinstance(module, nn.Conv2d | nn.Conv3d) or "slots" in path.split("."):
+            continue
+        is_squeezed = max(module.kernel_size) == 1  # of a squeeze to three channels, which 1x1 opens again
+        if module.in_channels == RGB_CHANNELS and module.groups == 1 and not is_squeezed:
             old = module.weight.detach()
             new = torch.randn(old.shape[0], in_channels, *old.shape[2:], dtype=old.dtype, device=old.device)
             module.weight = nn.Parameter(new * old.std() * (RGB_CHANNELS / in_channels) ** 0.5)

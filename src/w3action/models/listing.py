@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from w3action.models.create import create_model
+from w3action.models.create import create_model, look_up_network
 from w3action.models.flops import count_cost
-from w3action.models.foreign import foreign_network
 from w3action.models.networks import NETWORKS
 
 
@@ -43,7 +42,7 @@ def describe_model(
         raise ValueError(f"a clip of {num_frames} frames of {size} pixels is empty; give at least 1 of each")
     with torch.device("meta"):
         model = create_model(name, num_classes=num_classes, attention=attention)
-    network = foreign_network(name) if ":" in name else NETWORKS[name]
+    network = look_up_network(name)
     num_frames, size = num_frames or network.num_frames, size or network.input_size
     cost = count_cost(model, num_frames=num_frames, size=size)
     is_usual = attention is None and (num_frames, size) == (network.num_frames, network.input_size)

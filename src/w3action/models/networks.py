@@ -130,5 +130,13 @@ NETWORKS = {
     ),
     "c3d": Network(c3d, "none", None, input_size=112, num_frames=16),
     "lstm_c3d": Network(c3d_convolutions, "none", None, head="recurrent", input_size=112, num_frames=16),
-    "rsttm_c3d": Network(c3d_convolutions, "none", None, head="rsttm", input_size=112, num_frames=16),
+    "rsttm_c3d": Network(
+        c3d_convolutions,
+        "none",
+        None,
+        head="rsttm",
+        head_options={"slice_frames": 1},  # two slices of what C3D leaves of 16 frames: with one, nothing to remember
+        input_size=112,
+        num_frames=16,
+    ),
 }

@@ -4,6 +4,11 @@ The paper "followed the common practice" of the public TSM: ImageNet weights, 50
 20 and 40. EgoGesture's 20 epochs are ACTION-Net's. What it says of no system is the same for all of them here: one
 trainer, so that rows differ by their networks alone. Something-Something is trained without flips, as TSM's figures
 were; `--set data.flip=auto` swaps the labels that speak of a side, and is better.
+
+Of the frames the paper says only how many, and the setting is "the same for all": so 3D networks, too, see one frame of
+each segment of the whole video. A dense window (`--set data.sampling=dense`) is for Kinetics' ten seconds; its 64
+frames would go round in one of Something-Something's few seconds at 12 frames each. How long EPIC-Kitchens is trained
+it does not say either: 50 epochs, as by default.
 """
 
 import dataclasses
