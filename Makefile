@@ -7,7 +7,7 @@ PY      := .venv/bin/python
 READY   := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format study study-gpu lock clean
+.PHONY: help setup demo test check format study study-gpu bench-gpu lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -50,6 +50,13 @@ study-gpu: $(READY)  ## the same on real videos on a GPU: make study-gpu DATA=..
 	  --val $(DATA)/hand_motion/xsubject_val.csv --tracks runs/hand_motion.parquet --out runs/study_hand_motion $(GPU)
 	.venv/bin/w3 reproduce curves --data $(DATA)/hand_in_clutter/train.csv \
 	  --val $(DATA)/hand_in_clutter/val.csv --out runs/study_clutter $(GPU)
+
+BENCH := --out runs/bench_gpu
+bench-gpu: $(READY)  ## time W3, TSM, training and the kernels on a GPU (not measured yet)
+	.venv/bin/w3 bench attention --frames 8 16 --batches 1 16 --bf16 --channels-last $(BENCH)/attention.json
+	.venv/bin/w3 bench latency --batches 1 16 $(BENCH)/latency.json
+	.venv/bin/w3 bench train --batch 16 --bf16 --channels-last $(BENCH)/training.json
+	$(PY) -m pytest tests/kernels
 
 lock: | $(UV)  ## pin the requirements again: names, versions and hashes, no addresses
 	$(UV) pip compile pyproject.toml --group dev --universal --generate-hashes --upgrade \

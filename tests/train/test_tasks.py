@@ -98,6 +98,31 @@ def test_the_teacher_is_frozen_in_evaluation_mode_and_never_changes():
     assert all(torch.equal(after[key], before[key]) for key in before)
 
 
+def test_the_teacher_computes_under_inference_mode_and_keeps_nothing(monkeypatch):
+    teacher = network(seed=2)
+    task = MatureFeatureTask(network(seed=1), teacher).train()
+    seen, kept = [], []
+    compute = teacher.forward_features
+    monkeypatch.setattr(task, "mature_features", lambda clips: seen.append(compute(clips)) or seen[-1])
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        losses = task(CLIPS, LABELS).losses
+    (features,) = seen
+    assert features.maps.is_inference()
+    assert all(tensor.data_ptr() != features.maps.data_ptr() for tensor in kept)
+    sum(losses.values()).backward()  # autograd takes what inference mode made
+
+
+def test_a_compiled_teacher_gives_the_same_losses(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function: compiled.append(function) or function)
+    student, teacher = network(seed=1), network(seed=2)
+    plain = MatureFeatureTask(student, teacher).eval()(CLIPS, LABELS).losses
+    assert compiled == []
+    found = MatureFeatureTask(student, teacher, compile_teacher=True).eval()(CLIPS, LABELS).losses
+    assert compiled == [teacher.forward_features]
+    assert found == plain
+
+
 def test_the_student_learns_from_the_distance_alone():
     task = MatureFeatureTask(network(seed=1), network(seed=2)).train()
     task(CLIPS, LABELS).losses["mature_features"].backward()

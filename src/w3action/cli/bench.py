@@ -1,7 +1,10 @@
-"""Verbs that measure: bench flops, bench decode."""
+"""Verbs that measure: bench flops, decode, attention, latency and train."""
 
 import dataclasses
 import json
+import sys
+from pathlib import Path
+from typing import Any, Literal
 
 from w3action.cli.app import AsJson, PositionalName, PositionalVideos, bench_app
 
@@ -56,3 +59,162 @@ def decode_verb(data: PositionalVideos, /, *, segments: int = 8, size: int = 224
 
     result = bench_decode(read_manifest(data).videos, num_segments=segments, size=size)
     print(json.dumps(dataclasses.asdict(result), indent=2) if as_json else result)
+
+
+@bench_app.command(name="attention")
+def attention_verb(
+    *,
+    network: str = "tsm_resnet50",
+    size: int = 224,
+    frames: tuple[int, ...] = (8,),
+    batches: tuple[int, ...] = (1,),
+    variants: tuple[str, ...] | None = None,
+    modes: tuple[Literal["inference", "training"], ...] = ("inference", "training"),
+    rounds: int = 9,
+    bf16: bool = False,
+    channels_last: bool = False,
+    device: str | None = None,
+    out: Path | None = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time a network with each attention against itself without: what W3 costs in seconds, and what it must cost.
+
+    Args:
+        network: A network of `w3 list`.
+        size: Side of the frames in pixels.
+        frames: Numbers of frames.
+        batches: Clips at once.
+        variants: Some of the variants; a wrong one names them all.
+        modes: Inference, training or both.
+        rounds: Timings of each, in turn; the median counts.
+        bf16: Compute in bfloat16 where PyTorch's autocast does.
+        channels_last: Convolutions with their channels last.
+        device: cpu or cuda; without it, a GPU if there is one.
+        out: A JSON file for the figures.
+        as_json: Print JSON instead of text.
+    """
+    from w3action.bench import bench_attention
+
+    _show(
+        bench_attention(
+            network=network,
+            size=size,
+            frames=frames,
+            batches=batches,
+            **({} if variants is None else {"variants": variants}),
+            modes=modes,
+            rounds=rounds,
+            autocast=bf16,
+            channels_last=channels_last,
+            device=device,
+            on_setting=_tell,
+        ),
+        out,
+        as_json=as_json,
+    )
+
+
+@bench_app.command(name="latency")
+def latency_verb(
+    *,
+    network: str = "tsm_resnet50",
+    frames: int = 8,
+    size: int = 224,
+    batches: tuple[int, ...] = (1,),
+    variants: tuple[str, ...] | None = None,
+    rounds: int = 9,
+    device: str | None = None,
+    out: Path | None = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time predictions with TSM and TSM + W3 against TSM as it is usually written (zeros, copies, contiguous).
+
+    Args:
+        network: A tsm_resnet of `w3 list`.
+        frames: Frames of a clip.
+        size: Side of the frames in pixels.
+        batches: Videos at once.
+        variants: Some of the variants; a wrong one names them all. Those that are compiled take a minute first.
+        rounds: Timings of each, in turn; the median counts.
+        device: cpu or cuda; without it, a GPU if there is one.
+        out: A JSON file for the figures.
+        as_json: Print JSON instead of text.
+    """
+    from w3action.bench import bench_latency
+
+    _show(
+        bench_latency(
+            network=network,
+            num_frames=frames,
+            size=size,
+            batches=batches,
+            **({} if variants is None else {"variants": variants}),
+            rounds=rounds,
+            device=device,
+            on_setting=_tell,
+        ),
+        out,
+        as_json=as_json,
+    )
+
+
+@bench_app.command(name="train")
+def train_verb(
+    *,
+    network: str = "tsm_resnet50",
+    frames: int = 8,
+    size: int = 224,
+    batch: int = 1,
+    ways: tuple[str, ...] | None = None,
+    bf16: bool = False,
+    channels_last: bool = False,
+    rounds: int = 5,
+    device: str | None = None,
+    out: Path | None = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time training steps and their memory: TSM, W3, and both stages of MFR.
+
+    Args:
+        network: A network of `w3 list`.
+        frames: Frames of a clip.
+        size: Side of the frames in pixels.
+        batch: Clips at once.
+        ways: Some of the ways to train; a wrong one names them all.
+        bf16: Compute in bfloat16 where PyTorch's autocast does.
+        channels_last: Convolutions with their channels last.
+        rounds: Timings of each, in turn; the median counts.
+        device: cpu or cuda; without it, a GPU if there is one.
+        out: A JSON file for the figures.
+        as_json: Print JSON instead of text.
+    """
+    from w3action.bench import bench_training
+
+    _show(
+        bench_training(
+            network=network,
+            num_frames=frames,
+            size=size,
+            batch=batch,
+            **({} if ways is None else {"ways": ways}),
+            autocast=bf16,
+            channels_last=channels_last,
+            rounds=rounds,
+            device=device,
+            on_way=_tell,
+        ),
+        out,
+        as_json=as_json,
+    )
+
+
+def _tell(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def _show(result: Any, out: Path | None, *, as_json: bool) -> None:
+    content = json.dumps(dataclasses.asdict(result), indent=2) + "\n"
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(content)
+    print(content if as_json else result, end="" if as_json else "\n")

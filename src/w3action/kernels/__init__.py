@@ -6,8 +6,9 @@ in the cache, for CPUs; and a Triton kernel, for GPUs. `dispatch.py` says which 
 
 from w3action.kernels.channel_pool import gated_channel_pool
 from w3action.kernels.dispatch import Kernels, using
+from w3action.kernels.frame_convolution import convolve_frames
 from w3action.kernels.frame_shift import shift_frames
 from w3action.kernels.mask_product import apply_masks
 from w3action.kernels.plane_pool import pool_planes
 
-__all__ = ["Kernels", "apply_masks", "gated_channel_pool", "pool_planes", "shift_frames", "using"]
+__all__ = ["Kernels", "apply_masks", "convolve_frames", "gated_channel_pool", "pool_planes", "shift_frames", "using"]

@@ -53,7 +53,7 @@ def _compute(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     else:
         for run, run_rows, run_average, run_maximum in pieces(planes, rows, average, maximum):
             for some in groups_of_places(run):
-                gated = run[:, :, some] * run_rows[:, :, None]
+                gated = run[:, :, some].to(run_rows.dtype) * run_rows[:, :, None]
                 torch.mean(gated, dim=1, out=run_average[:, some])
                 torch.amax(gated, dim=1, out=run_maximum[:, some])
     return average.unflatten(2, x.shape[3:]), maximum.unflatten(2, x.shape[3:])

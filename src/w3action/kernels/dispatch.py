@@ -71,6 +71,15 @@ def takes_plain(x: Tensor) -> bool:
     return _chosen == "auto" and x.numel() * x.element_size() < SMALL_BYTES
 
 
+def takes_frames_as_channels(x: Tensor, *, min_places: int, max_frames: int) -> bool:
+    """Whether frames of maps `(B, T, H, W)` become the channels of a 2D convolution: on a CPU, where it pays."""
+    if x.device.type != "cpu" or _chosen == "plain" or torch.jit.is_tracing() or torch.jit.is_scripting():
+        return False
+    if _chosen != "auto":
+        return True
+    return not torch.compiler.is_exporting() and x.shape[1] <= max_frames and x.shape[2] * x.shape[3] >= min_places
+
+
 def takes_triton(x: Tensor) -> bool:
     """Whether an operator of ours computes by its Triton kernel."""
     return x.is_cuda or _chosen == "triton"

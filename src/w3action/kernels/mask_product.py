@@ -86,14 +86,18 @@ def _compute(x: Tensor, channel: Tensor | None, spatial: Tensor | None, shortcut
 def _apply_run(run: Tensor, rows: Tensor, maps: Tensor, y: Tensor, added: Tensor | None = None, *, relu: bool) -> None:
     """Write y of a run of frames (n, C, P)."""
     for some in groups_of_places(run):
-        product, at = run[:, :, some] * rows[:, :, None], maps[:, None, some]
+        # Everything is widened first: operators on two types at once are several times slower.
+        product, at = run[:, :, some].to(rows.dtype) * rows[:, :, None], maps[:, None, some]
         out = y[:, :, some]
+        result = out if out.dtype == rows.dtype else product
         if added is None:
-            torch.mul(product, at, out=out)
+            torch.mul(product, at, out=result)
         else:
-            torch.addcmul(added[:, :, some].to(rows.dtype), product, at, out=out)
+            torch.addcmul(added[:, :, some].to(rows.dtype), product, at, out=result)
         if relu:
-            out.relu_()
+            result.relu_()
+        if result is not out:
+            out.copy_(result)
 
 
 def _shapes(x: Tensor, channel: Tensor | None, spatial: Tensor | None, shortcut: Tensor | None, relu: bool) -> Tensor:
@@ -155,10 +159,13 @@ def _differentiate_run(
         if y is not None and grad_sum is not None:
             g = torch.where(y[:, :, some] > 0, g, g.new_zeros(()), out=grad_sum[:, :, some])
         g = g.to(rows.dtype)
-        product = g * run[:, :, some]  # (n, C, p)
+        product = g * run[:, :, some].to(rows.dtype)  # (n, C, p)
         grad_rows += torch.bmm(product, at.transpose(1, 2))[..., 0]
         grad_maps[:, some] = torch.bmm(row.transpose(1, 2), product)[:, 0]
-        torch.mul(torch.mul(g, row, out=product), at, out=grad[:, :, some])
+        out = grad[:, :, some]
+        result = torch.mul(torch.mul(g, row, out=product), at, out=out if out.dtype == rows.dtype else product)
+        if result is product:
+            out.copy_(result)
 
 
 def _save(ctx, inputs: tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, bool], output: Tensor) -> None:

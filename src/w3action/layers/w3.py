@@ -16,7 +16,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.kernels import apply_masks
+from w3action.kernels import apply_masks, convolve_frames
 from w3action.layers.gates import ChannelGate, SpatialGate, hidden_width, open_gate_
 from w3action.layers.masks import Attended, Masks
 
@@ -66,7 +66,18 @@ class SpatioTemporalAttention(nn.Module):
     ) -> Float[Tensor, "b t h w"]:
         """Return M^s of F^c, the features times their channel mask; each number in (0, 1)."""
         mask = self.frame(x, channel_mask).sigmoid()  # (B, T, H, W), equation 5
-        return mask if self.video is None else self.video(mask[:, None])[:, 0].sigmoid()  # equation 6
+        return mask if self.video is None else self.over_time(mask).sigmoid()  # equation 6
+
+    def over_time(self, mask: Float[Tensor, "b t h w"]) -> Float[Tensor, "b t h w"]:
+        """Run the network of equation 6, `video`, in the form of its convolutions that is fast where it runs."""
+        assert self.video is not None
+        for layer in self.video:
+            if isinstance(layer, nn.Conv3d):
+                assert layer.bias is not None
+                mask = convolve_frames(mask, layer.weight, layer.bias)
+            else:
+                mask = layer(mask)
+        return mask
 
 
 class W3(nn.Module):

@@ -1,0 +1,7 @@
+"""How fast networks are: one file a figure, each of what ran side by side in one process, in turn."""
+
+from w3action.bench.attention import AttentionBench, bench_attention
+from w3action.bench.latency import LatencyBench, bench_latency
+from w3action.bench.training import TrainingBench, bench_training
+
+__all__ = ["AttentionBench", "LatencyBench", "TrainingBench", "bench_attention", "bench_latency", "bench_training"]

@@ -1,0 +1,185 @@
+"""What attention costs in time: time(network + attention) / time(network), for inference and for a training step.
+
+Each is compared to the network that is run the same way, what is compiled to the compiled one. Beside the time that W3
+adds stands what it should add if its passes over the features were all of its cost: their bytes, over the measured
+speed of a copy.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from w3action.bench.networks import NUM_CLASSES, Mode, Variant, build, inference_step, training_step
+from w3action.bench.turns import Machine, as_table, choose_device, copy_speed, describe_machine, take_turns
+from w3action.layers import W3
+
+# Readings and writings of all the features by one W3 layer, counted without those of the addition and the ReLU that a
+# block has anyway. Plain: two poolings over places, M^c * F (two), two poolings over channels, M^s * F^c (two). Fused:
+# one pooling each; the product costs nothing where it joins the addition (ResNets), else two. Fused in training: the
+# product's backward reads one more and writes one more; the poolings' read one and write one, twice; two additions of
+# gradients read two and write one.
+PASSES = {("plain", "inference"): 8, ("fused", "inference"): 2, ("fused", "training"): 2 + 2 + 2 * 2 + 2 * 3}
+
+VARIANTS = {
+    "none": Variant(None),
+    "none, plain": Variant(None, "plain"),
+    "none, compiled": Variant(None, "plain", compiled=True),
+    "cbam": Variant("cbam"),
+    "non_local": Variant("non_local"),
+    "w3, plain": Variant("w3", "plain"),
+    "w3, compiled": Variant("w3", "plain", compiled=True),
+    "w3, fused": Variant("w3", "fused"),
+    "w3, fused, compiled": Variant("w3", "fused", compiled=True),
+}
+
+
+def base_of(name: str) -> str:
+    """Return the variant without attention that is run as this one is: compiled or not, its shift plain or not."""
+    variant = VARIANTS[name]
+    if variant.compiled:
+        return "none, compiled"
+    return "none, plain" if variant.form == "plain" else "none"
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """A row of the table."""
+
+    variant: str
+    mode: Mode
+    num_frames: int
+    batch: int
+    milliseconds: float
+    overhead: float  # its time over that of the same network without attention
+    processor_overhead: float | None  # the same of the processor's time; None on a GPU
+    added_milliseconds: float
+    bytes_moved: int | None  # by W3's passes over the features, where they are counted
+    limit_milliseconds: float | None  # those bytes at the speed of a copy
+
+
+@dataclass(frozen=True)
+class AttentionBench:
+    """All rows, and what they were measured on."""
+
+    network: str
+    size: int
+    rounds: int
+    autocast: bool
+    channels_last: bool
+    machine: Machine
+    copy_bytes_per_second: float
+    rows: tuple[Overhead, ...]
+
+    def __str__(self) -> str:
+        lines = [("attention", "mode", "T", "batch", "ms", "overhead", "of processor", "added ms", "limit ms")]
+        lines += [
+            (
+                row.variant,
+                row.mode,
+                str(row.num_frames),
+                str(row.batch),
+                f"{row.milliseconds:.2f}",
+                f"{row.overhead:.3f}",
+                "" if row.processor_overhead is None else f"{row.processor_overhead:.3f}",
+                f"{row.added_milliseconds:.2f}",
+                "" if row.limit_milliseconds is None else f"{row.limit_milliseconds:.2f}",
+            )
+            for row in self.rows
+        ]
+        speed = f"a copy moves {self.copy_bytes_per_second / 1e9:.1f} GB/s"
+        return f"{self.network}, {self.size} px; {self.machine}; {speed}\n{as_table(lines)}"
+
+
+def bench_attention(
+    *,
+    network: str = "tsm_resnet50",
+    size: int = 224,
+    frames: tuple[int, ...] = (8,),
+    batches: tuple[int, ...] = (1,),
+    variants: tuple[str, ...] = tuple(VARIANTS),
+    modes: tuple[Mode, ...] = get_args(Mode),
+    rounds: int = 9,
+    autocast: bool = False,
+    channels_last: bool = False,
+    device: str | None = None,
+    on_setting: Callable[[str], None] = lambda what: None,
+) -> AttentionBench:
+    """Time all variants.
+
+    Args:
+        network: one of `list_models()`.
+        size: side of the frames in pixels.
+        frames: numbers of frames T.
+        batches: clips at once.
+        variants: keys of `VARIANTS`; the networks without attention that they are compared to are added.
+        modes: inference, training or both.
+        rounds: timings of each.
+        autocast: bfloat16 where autocast has it.
+        channels_last: convolutions with channels last.
+        device: None takes a GPU if there is one.
+        on_setting: called with what is timed next.
+
+    Raises:
+        ValueError: an unknown variant, mode or network; fewer rounds than one.
+    """
+    for what, given, allowed in (("variant", variants, tuple(VARIANTS)), ("mode", modes, get_args(Mode))):
+        unknown = [name for name in given if name not in allowed]
+        if unknown:
+            raise ValueError(f"unknown {what} {unknown[0]!r}; choose from {'; '.join(allowed)}")
+    needed = {base_of(name) for name in variants} | set(variants)
+    place = choose_device(device)
+    speed = copy_speed(place)
+    rows: list[Overhead] = []
+    for num_frames, batch, mode in [(t, b, m) for t in frames for b in batches for m in modes]:
+        on_setting(f"{mode}, {num_frames} frames, batch {batch}")
+        clips = torch.randn(batch, 3, num_frames, size, size, device=place)
+        labels = torch.arange(batch, device=place) % NUM_CLASSES
+        steps, moved = {}, {}
+        for name in (name for name in VARIANTS if name in needed):
+            variant = replace(VARIANTS[name], autocast=autocast)
+            model = build(network, variant.attention, channels_last=channels_last).to(place)
+            moved[name] = None
+            if variant.attention == "w3" and not variant.compiled and (variant.form, mode) in PASSES:
+                moved[name] = PASSES[variant.form, mode] * count_bytes(model, clips, autocast=autocast)
+            if mode == "inference":
+                steps[name] = inference_step(model, variant, clips)
+            else:
+                steps[name] = training_step(model, variant, clips, labels)
+        times = take_turns(steps, place, rounds=rounds)
+        for name, taken in times.items():
+            base, counted = times[base_of(name)], moved[name]
+            rows.append(
+                Overhead(
+                    name,
+                    mode,
+                    num_frames,
+                    batch,
+                    milliseconds=taken.milliseconds,
+                    overhead=taken.over(base),
+                    processor_overhead=taken.processor_over(base) if place.type == "cpu" else None,
+                    added_milliseconds=taken.milliseconds - base.milliseconds,
+                    bytes_moved=counted,
+                    limit_milliseconds=None if counted is None else 1e3 * counted / speed,
+                )
+            )
+    return AttentionBench(network, size, rounds, autocast, channels_last, describe_machine(place), speed, tuple(rows))
+
+
+def count_bytes(model: nn.Module, clips: Tensor, *, autocast: bool = False) -> int:
+    """Return the bytes of the features that W3 layers attend to, all layers together."""
+    total = 0
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal total
+        total += inputs[0].numel() * inputs[0].element_size()
+
+    hooks = [module.register_forward_pre_hook(add) for module in model.modules() if isinstance(module, W3)]
+    model.eval()
+    with torch.inference_mode(), torch.autocast(clips.device.type, torch.bfloat16, enabled=autocast):
+        model(clips)
+    for hook in hooks:
+        hook.remove()
+    return total

@@ -1,0 +1,118 @@
+"""Ways of doing one job take turns in one process, so that a busy or a warm machine slows all alike.
+
+A ratio of two ways is the median over rounds of the ratio within a round. On a CPU it is taken twice: of the clock's
+time, and of the processor's (all threads), which other work on the machine hardly changes.
+"""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of one way, round by round."""
+
+    wall: tuple[float, ...]
+    processor: tuple[float, ...]
+
+    @property
+    def milliseconds(self) -> float:
+        """The median by the clock."""
+        return 1e3 * statistics.median(self.wall)
+
+    def over(self, base: "Times") -> float:
+        """This way's time over another's, by the clock."""
+        return statistics.median(own / other for own, other in zip(self.wall, base.wall, strict=True))
+
+    def processor_over(self, base: "Times") -> float:
+        """This way's time over another's, by the processor's time."""
+        return statistics.median(own / other for own, other in zip(self.processor, base.processor, strict=True))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What it was measured on, and how busy that was."""
+
+    device: str
+    num_threads: int  # of the CPU
+    load_average: float | None  # processes that wanted a core, over the last minute
+    torch: str
+
+    def __str__(self) -> str:
+        busy = "" if self.load_average is None else f", load {self.load_average:.1f}"
+        return f"{self.device}, {self.num_threads} CPU threads{busy}, torch {self.torch}"
+
+
+def take_turns(steps: Mapping[str, Step], device: torch.device, *, rounds: int, warmups: int = 2) -> dict[str, Times]:
+    """Time every step once a round, forwards and backwards in alternation; the first rounds are not kept.
+
+    Raises:
+        ValueError: fewer rounds than one.
+    """
+    if rounds < 1:
+        raise ValueError(f"rounds is {rounds}; it must be at least 1: give for example 9")
+    wall: dict[str, list[float]] = {name: [] for name in steps}
+    processor: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(warmups + rounds):
+        for name in list(steps)[:: 1 if number % 2 else -1]:
+            synchronise(device)
+            started, computing = time.perf_counter(), time.process_time()
+            steps[name]()
+            synchronise(device)
+            if number >= warmups:
+                wall[name].append(time.perf_counter() - started)
+                processor[name].append(time.process_time() - computing)
+    return {name: Times(tuple(wall[name]), tuple(processor[name])) for name in steps}
+
+
+def copy_speed(device: torch.device, *, num_bytes: int = 1 << 27) -> float:
+    """Return the bytes a second, read and written, of a copy larger than caches."""
+    source = torch.zeros(num_bytes, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    times = take_turns({"copy": lambda: target.copy_(source)}, device, rounds=9)
+    return 2 * num_bytes / statistics.median(times["copy"].wall)
+
+
+def choose_device(name: str | None) -> torch.device:
+    """Return the device of that name; None takes a GPU if there is one."""
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def describe_machine(device: torch.device) -> Machine:
+    """Describe what is measured on."""
+    named = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return Machine(named, torch.get_num_threads(), load, torch.__version__)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def as_table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Write rows of text, the first of them a heading; the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    )
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
