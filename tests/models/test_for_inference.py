@@ -31,7 +31,7 @@ KINDS = [  # one of each kind of backbone
     "tsn_vgg16",
     "tam_blvnet50",
     "eco_lite",
-    pytest.param("eco_full", marks=pytest.mark.xfail(reason="it knows a row of its table by identity, lost in a copy")),
+    "eco_full",
     "i3d_resnet50",
     "r2plus1d_18",
     "slowfast_4x16_resnet50",

@@ -11,8 +11,9 @@ from w3action.config import ConfigError, DataConfig, ModelConfig, OptimConfig, R
 from w3action.study import reproduce as module
 from w3action.study.figure3 import VARIANTS_SHOWN
 from w3action.study.reproduce import reproduce
-from w3action.study.runs import Result, StudyError, find_videos, plan, read_result, run_jobs
+from w3action.study.runs import Result, StudyError, exists, find_videos, plan, read_result, run_jobs
 from w3action.study.show import show
+from w3action.study.tables import VARIANTS
 
 TINY = RunConfig(
     recipe="tiny",
@@ -129,6 +130,17 @@ def test_a_table_can_be_shown(study, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "TSM + W3, w/o MFR" in said
     assert str(out / "figure3.html") in said
+
+
+def test_rows_are_what_they_say_whatever_network_the_recipe_has(tmp_path):
+    model = dataclasses.replace(
+        TINY.model, attention="w3", attention_options={"temporal": False}, place="output", refine=False
+    )
+    recipe = dataclasses.replace(TINY, model=model, mfr=True)
+    names = [name for name in VARIANTS if exists(name, "tsm_small")]
+    theirs = plan(names, seeds=[0], recipe=recipe, network="tsm_small", rates={}, out=tmp_path)
+    plain = plan(names, seeds=[0], recipe=TINY, network="tsm_small", rates={}, out=tmp_path)
+    assert [job.config for job in theirs] == [job.config for job in plain]
 
 
 def test_a_failed_row_is_named_and_the_others_are_done(tabletop, tmp_path):

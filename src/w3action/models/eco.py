@@ -138,7 +138,7 @@ class ECO(Backbone):
             block = self.blocks[row.name]
             assert isinstance(block, InceptionBlock)
             x, start = block.start(x, num_frames)
-            if row is WHERE_STREAMS_PART:
+            if row == WHERE_STREAMS_PART:
                 middle = start
             x, block_masks = block.finish(x, start, num_frames)
             if block_masks is not None:

@@ -71,7 +71,7 @@ def residual(block: BasicBlock | Bottleneck, x: Tensor, num_frames: int) -> tupl
     y = block.branch(x, num_frames)
     identity = x if block.downsample is None else block.downsample(x)
     attention = block.slots.attention
-    # Where gradients are wanted, the parts by themselves are faster: the product would have to keep the ReLU's output.
+    # Where gradients are wanted, the parts by themselves are faster (docs/decisions/kernels.md).
     if isinstance(attention, W3) and block.slots.place == "residual" and not torch.is_grad_enabled():
         attended, masks = attention(unfold(y, num_frames), shortcut=unfold(identity, num_frames), relu=True)
         return fold(attended), masks

@@ -52,8 +52,9 @@ class Table:
 
 
 def _network(attention: str | None = None, *settings: str, temporal: str = "tsm") -> tuple[str, ...]:
-    chosen = () if attention is None else (f"model.attention={attention}",)
-    return (f"model.name={temporal}_{{backbone}}", *chosen, *settings)
+    """Say what a row's network is, whatever the recipe's own is."""
+    plain = ("model.attention_options={{}}", "model.place=none", "model.refine=none", "mfr=false")
+    return (f"model.name={temporal}_{{backbone}}", f"model.attention={attention or 'none'}", *plain, *settings)
 
 
 def _readings() -> dict[str, tuple[str, ...]]:
