@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 _HOME = {
     "Clip": "w3action.data",
     "create_model": "w3action.models",
+    "for_inference": "w3action.models.for_inference",
     "list_models": "w3action.models",
     "load_checkpoint": "w3action.models",
     "predict": "w3action.infer.predict",
 }
 
-__all__ = ["Clip", "create_model", "list_models", "load_checkpoint", "predict"]
+__all__ = ["Clip", "create_model", "for_inference", "list_models", "load_checkpoint", "predict"]
 
 
 def __getattr__(name: str) -> Any:
