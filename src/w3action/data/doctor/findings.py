@@ -37,7 +37,7 @@ KINDS = {
     # Spans
     "empty_span": Kind("error", "its end must lie behind its start, and its start at 0 or later"),
     "span_in_seconds": Kind("error", "give its span as start_frame, end_frame"),
-    "span_outside": Kind("error", "correct the span: are its units and its file right?"),
+    "span_outside": Kind("error", "correct the span, its units or its file"),
     "span_beyond_end": Kind("warning", "correct its end: what lies beyond the video is not there"),
     "same_row_twice": Kind("warning", "keep one of the rows: the clip counts twice"),
     "two_labels": Kind("error", "keep the right label: one clip cannot teach two"),
