@@ -47,7 +47,7 @@ def test_ways_out_can_be_allowed(tmp_path):
     touch(tmp_path, "a.mp4", "root/b.mp4")
     lister = Lister(tmp_path / "root", allow_outside=True)
     lister.add("../a.mp4", label="a", split=None)
-    lister.add(f"{tmp_path}/root/b.mp4", label="a", split=None)
+    lister.add(str(tmp_path / "root/b.mp4"), label="a", split=None)
     assert [entry.path for entry in lister.entries] == [tmp_path / "a.mp4", tmp_path / "root/b.mp4"]
 
 
