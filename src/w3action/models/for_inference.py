@@ -26,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 from w3action.models.action_model import ActionModel
 from w3action.models.backbone import Backbone
 from w3action.models.foreign import foreign_network
+from w3action.models.memory_order import put_channels_last_
 from w3action.models.networks import NETWORKS
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -65,15 +66,6 @@ def for_inference(
         options["freezing"] = True  # weights become constants, laid out once as oneDNN wants them
     network.compile(options=options)
     return network
-
-
-def put_channels_last_(network: nn.Module) -> None:
-    """Lay out the weights of convolutions with channels last, in place; features follow their convolution's weights."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.to(memory_format=torch.channels_last)
-        elif isinstance(module, nn.Conv3d):
-            module.to(memory_format=torch.channels_last_3d)
 
 
 def fold_norms_(backbone: Backbone, clips: Tensor) -> list[str]:

@@ -22,6 +22,7 @@ from w3action.evaluate.metrics import compute_all_metrics
 from w3action.labellings import cross_entropy, first_classes
 from w3action.models import ActionModel, ClipFormat, create_model, load_checkpoint
 from w3action.models.checkpoint import BEST_WEIGHTS_FILE, WEIGHTS_FILE, save_description, save_weights
+from w3action.models.memory_order import put_channels_last_
 from w3action.train.checks import warnings
 from w3action.train.clips import HELD_OUT_FILE, read_videos, resize_for, training_loader
 from w3action.train.folder import TEACHER_FOLDER, claim, is_finished, write_bad_videos
@@ -77,6 +78,7 @@ def train(
     torch.manual_seed(config.seed)  # the same seed gives student and teacher the same start (section 3.4)
     model = build_model(config, num_classes=len(training.classes)).to(accelerator.device)
     task = build_task(config, model, sizes=tuple(training.labellings.values())).to(accelerator.device)
+    put_channels_last_(task)  # the teacher of MFR is in it
     groups = parameter_groups(
         model,
         classifier=model.head.classifier,

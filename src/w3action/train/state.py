@@ -69,10 +69,16 @@ def load_state(path: Path, *, model: ActionModel, optimizer: torch.optim.Optimiz
     check_fit(weights, model.state_dict(), origin=str(path), target="the network of this run's config")
     model.load_state_dict(weights)
 
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             _, index, name = key.split(".")
-            moments.setdefault(int(index), {})[name] = value
+            moments.setdefault(int(index), {})[name] = _in_order_of(parameters[int(index)], value)
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return progress
+
+
+def _in_order_of(parameter: Tensor, moment: Tensor) -> Tensor:
+    """Return the moment in its parameter's order of memory: an optimiser rounds otherwise where the two differ."""
+    return torch.empty_like(parameter, dtype=moment.dtype).copy_(moment) if moment.shape == parameter.shape else moment
