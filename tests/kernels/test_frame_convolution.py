@@ -5,7 +5,7 @@ import torch
 
 from w3action import kernels
 from w3action.kernels import dispatch
-from w3action.kernels.frame_convolution import MAX_FRAMES, MIN_PLACES
+from w3action.kernels.frame_convolution import MAX_FRAMES, MIN_PLACES, convolve_frames
 
 
 def drawn(size, *, kernel=(3, 3, 3)) -> list[torch.Tensor]:
@@ -33,7 +33,7 @@ def by_hand(x, weight, bias):
 def test_it_is_its_definition(t, kernel, form):
     x, weight, bias = (tensor.detach() for tensor in drawn((2, t, 3, 4), kernel=kernel))
     with kernels.using(form):
-        torch.testing.assert_close(kernels.convolve_frames(x, weight, bias), by_hand(x, weight, bias))
+        torch.testing.assert_close(convolve_frames(x, weight, bias), by_hand(x, weight, bias))
 
 
 def test_both_forms_have_the_same_gradients():
@@ -41,7 +41,7 @@ def test_both_forms_have_the_same_gradients():
     found = []
     for form in ("plain", "fused"):
         with kernels.using(form):
-            found.append(torch.autograd.grad(kernels.convolve_frames(*inputs), inputs, seed))
+            found.append(torch.autograd.grad(convolve_frames(*inputs), inputs, seed))
     torch.testing.assert_close(found[1], found[0])
 
 

@@ -1,10 +1,12 @@
 """Our operators as PyTorch's compilers see them: shapes, strides, gradients, no graph breaks; and programs exported."""
 
+import importlib
 import subprocess
 import sys
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from w3action import kernels
 from w3action.layers import W3
@@ -41,6 +43,63 @@ def test_masks_that_are_left_out_pass_them_too():
     x = torch.randn(2, 3, 4, 5, 6, requires_grad=True)
     torch.library.opcheck(torch.ops.w3action.apply_masks.default, (x, None, None, None, False))
     torch.library.opcheck(torch.ops.w3action.gated_channel_pool.default, (x, None))
+
+
+def test_small_networks_pass_them_too():
+    def drawn(*shapes):
+        numbers = torch.Generator().manual_seed(0)
+        return tuple(torch.randn(shape, generator=numbers, requires_grad=True) for shape in shapes)
+
+    pooled, kernel = ((1, 2, 6), (1, 2, 6)), ((6, 1, 3), (6,))
+    channels = drawn(*pooled, (4, 6), (4,), (6, 4), (6,), *kernel, *kernel)
+    maps, cube = (1, 2, 4, 3), ((1, 1, 3, 3, 3), (1,))
+    operators = torch.ops.w3action
+    with kernels.using("triton"):
+        torch.library.opcheck(operators.channel_mask.default, channels)
+        torch.library.opcheck(operators.channel_mask.default, (*channels[:6], None, None, None, None))
+        torch.library.opcheck(operators.place_mask.default, drawn(maps, maps, (1, 2, 7, 7), (1,)))
+        torch.library.opcheck(operators.mask_over_time.default, drawn(maps, *cube, *cube))
+
+
+class Calls(TorchDispatchMode):
+    """Lists the operators that are called and are no views."""
+
+    def __init__(self):
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        is_view = isinstance(result, torch.Tensor) and any(
+            isinstance(x, torch.Tensor) and x.untyped_storage().data_ptr() == result.untyped_storage().data_ptr()
+            for x in args
+        )
+        if not is_view:
+            self.names.append(function.name().removeprefix("w3action::"))
+        return result
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_block_with_w3_launches_four_kernels_more_than_without(device, monkeypatch, dtype):
+    launched = []
+    for file in ("plane_pool", "channel_network", "channel_pool", "place_network", "mask_product"):
+        module = importlib.import_module(f"w3action.kernels.{file}_triton")
+        monkeypatch.setattr(module, "launch", lambda *given, real=module.launch: launched.append(real(*given)))
+    layer = W3(8).eval().requires_grad_(False).to(device, dtype)
+    x = torch.randn(32, 8, 8, 4, 4, dtype=dtype, device=device)  # as many frames as fill a GPU
+    with kernels.using("triton"), Calls() as attended:
+        layer(x, shortcut=x, relu=True)
+    assert attended.names == [
+        "pool_planes",
+        "channel_mask",
+        "gated_channel_pool",
+        "place_mask",
+        "mask_over_time",
+        "apply_masks",
+    ]
+    with Calls() as bare:
+        (x + x).relu_()  # the end of a block without it
+    assert len(launched) - len(bare.names) == 4
 
 
 COMPILE = """

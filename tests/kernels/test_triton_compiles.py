@@ -36,6 +36,33 @@ for one, tile in (("stride_p", (8, 512)), ("stride_c", (64, 64))):
                 wide = WIDE | POOLED if file == "channel_pool" else WIDE
                 compile(f"{file} {name}", getattr(module, name), one=one, tile=tile, wide=wide)
                 print(file, name, one)
+
+def compile_all(module, sizes, fixed, half=()):
+    for name in [name for name in dir(module) if name in ("_forward", "_convolve", "_convolve_twice", "join")]:
+        kernel = getattr(module, name)
+        constant = {a: fixed[a] for a in kernel.arg_names if a in fixed}
+        types = {
+            a: "constexpr" if a in constant else "i32" if a in sizes else "*bf16" if a in half else "*fp32"
+            for a in kernel.arg_names
+        }
+        places = {(i,): constant[a] for i, a in enumerate(kernel.arg_names) if a in constant}
+        made = triton.compile(
+            ASTSource(fn=kernel, signature=types, constexprs=places), target=GPUTarget("cuda", 90, 32)
+        )
+        assert made.asm["cubin"], name
+        print(name)
+
+def imported(file):
+    return importlib.import_module(f"w3action.kernels.{file}")
+
+channels = {"OVER_TIME": True, "TILE_T": 16, "TILE_C": 64}
+compile_all(imported("channel_network_triton"), "TCH", channels | {"TILE_H": 128}, half=("average", "maximum", "y"))
+compile_all(imported("channel_network_triton"), "TCH", channels | {"TILE_H": 16, "TILE_T": 64})
+places = {"TILE_P": 128, "SUM": tl.float32, "ADDS": True}
+gate, video = ({"KT": t, "KH": k, "KW": k, "TWO": t == 1, "SIGMOID": t == 1} for t, k in ((1, 7), (3, 3)))
+compile_all(imported("place_network_triton"), "THW", places | gate)
+compile_all(imported("place_network_triton"), "THW", places | video)
+compile_all(imported("tiles"), ("parts", "size"), {"TILE": 1024})
 """
 
 
@@ -47,4 +74,4 @@ def test_every_kernel_compiles_for_both_orders_of_memory(tmp_path):
         [sys.executable, "-c", CODE], capture_output=True, text=True, env=environment, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(done.stdout.splitlines()) == 14
+    assert len(done.stdout.splitlines()) == 14 + 2 + 4 + 1

@@ -1,4 +1,4 @@
-"""Equations 3 and 5 before their sigmoid, and how gates start."""
+"""Equations 3 and 5, and how gates start."""
 
 import math
 
@@ -23,7 +23,7 @@ def test_channel_gate_is_equation_3(randomise):
         frame = x[:, :, t]
         average = frame.sum(dim=(2, 3)) / (5 * 7)
         maximum = frame.flatten(2).max(dim=2).values
-        torch.testing.assert_close(gate(x)[:, :, t], mlp(weights, average) + mlp(weights, maximum))
+        torch.testing.assert_close(gate(x)[:, :, t], (mlp(weights, average) + mlp(weights, maximum)).sigmoid())
 
 
 def test_spatial_gate_is_equation_5(randomise):
@@ -33,7 +33,7 @@ def test_spatial_gate_is_equation_5(randomise):
         frame = x[:, :, t]
         maps = torch.cat([frame.mean(1, keepdim=True), frame.max(1, keepdim=True).values], dim=1)
         expected = F.conv2d(maps, gate.conv.weight, gate.conv.bias, padding=3)
-        torch.testing.assert_close(gate(x)[:, t], expected[:, 0])
+        torch.testing.assert_close(gate(x)[:, t], expected[:, 0].sigmoid())
 
 
 def test_spatial_kernel_is_7_by_7_over_two_maps():

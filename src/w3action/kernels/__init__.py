@@ -1,14 +1,26 @@
-"""Functions on tensors that W3 spends its time in, each in one pass over the features.
+"""Functions on tensors that W3 spends its time in, each in one pass over the features, and its small networks.
 
 Of each there are three forms that compute the same: the plain one, which defines it; one that keeps what it works on
 in the cache, for CPUs; and a Triton kernel, for GPUs. `dispatch.py` says which of them a call takes.
 """
 
+from w3action.kernels.channel_network import channel_mask
 from w3action.kernels.channel_pool import gated_channel_pool
 from w3action.kernels.dispatch import Kernels, using
-from w3action.kernels.frame_convolution import convolve_frames
 from w3action.kernels.frame_shift import shift_frames
 from w3action.kernels.mask_product import apply_masks
+from w3action.kernels.place_network import gate_logits, mask_over_time, place_mask
 from w3action.kernels.plane_pool import pool_planes
 
-__all__ = ["Kernels", "apply_masks", "convolve_frames", "gated_channel_pool", "pool_planes", "shift_frames", "using"]
+__all__ = [
+    "Kernels",
+    "apply_masks",
+    "channel_mask",
+    "gate_logits",
+    "gated_channel_pool",
+    "mask_over_time",
+    "place_mask",
+    "pool_planes",
+    "shift_frames",
+    "using",
+]

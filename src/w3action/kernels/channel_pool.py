@@ -19,7 +19,7 @@ from w3action.kernels.operators import differentiable, operator
 def gated_channel_pool(
     x: Float[Tensor, "b c t h w"], mask: Float[Tensor, "b c t"] | None
 ) -> tuple[Float[Tensor, "b t h w"], Float[Tensor, "b t h w"]]:
-    """Return average and maximum over the channels of mask * x, or of x where there is no mask, in x's type.
+    """Return average and maximum over the channels of mask * x, or of x where there is no mask, in float32 at least.
 
     Raises:
         ValueError: the mask has not the shape (B, C, T).
@@ -28,8 +28,7 @@ def gated_channel_pool(
         raise ValueError(f"mask is {tuple(mask.shape)}; for features {tuple(x.shape)} it must be {tuple(x.shape[:3])}")
     if dispatch.takes_plain(x):
         return gated_channel_pool_plain(x, mask)
-    average, maximum = _pool(x, None if mask is None else mask.transpose(1, 2))
-    return average.to(x.dtype), maximum.to(x.dtype)
+    return _pool(x, None if mask is None else mask.transpose(1, 2))
 
 
 def gated_channel_pool_plain(
@@ -37,7 +36,7 @@ def gated_channel_pool_plain(
 ) -> tuple[Float[Tensor, "b t h w"], Float[Tensor, "b t h w"]]:
     """Compute it by PyTorch's own operators: the definition."""
     gated = x if mask is None else x * mask.to(x.dtype)[:, :, :, None, None]
-    return gated.mean(dim=1), gated.amax(dim=1)
+    return gated.mean(dim=1, dtype=sums_in(x.dtype)), gated.amax(dim=1).to(sums_in(x.dtype))
 
 
 def _compute(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -45,7 +44,7 @@ def _compute(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     planes = as_planes(x)
     shape = (*planes.shape[:2], planes.shape[3])
     average, maximum = (x.new_empty(shape, dtype=sums_in(x.dtype)) for _ in range(2))
-    rows = as_rows(mask, planes)
+    rows = as_rows(mask, planes, widened=not dispatch.takes_triton(x))
     if dispatch.takes_triton(x):
         from w3action.kernels import channel_pool_triton
 
@@ -70,8 +69,8 @@ def _compute_gradient(
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of x and of the mask `(B, T, C)`; the second is empty without a mask."""
     planes = as_planes(x)
-    rows = as_rows(mask, planes)
-    features, grad_rows = empty_features(planes, x), torch.empty_like(rows)
+    rows = as_rows(mask, planes, widened=not dispatch.takes_triton(x))
+    features, grad_rows = empty_features(planes, x), torch.empty_like(rows, dtype=sums_in(x.dtype))
     grad = as_planes(features)
     grad_average, grad_maximum = grad_average.contiguous().flatten(2), grad_maximum.contiguous().flatten(2)  # (B, T, P)
     maximum = maximum.flatten(2)

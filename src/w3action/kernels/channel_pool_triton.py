@@ -1,10 +1,9 @@
 """`channel_pool` on a GPU: a program walks over the channels of a strip of places; F^c exists in registers alone."""
 
-import torch
 import triton.language as tl
 from torch import Tensor
 
-from w3action.kernels.tiles import INF, divide, kernel, launch, num_parts, strides, sums_as, tile
+from w3action.kernels.tiles import INF, divide, join, kernel, launch, num_parts, strides, sums_as, tile
 
 
 def forward(planes: Tensor, rows: Tensor, average: Tensor, maximum: Tensor) -> None:
@@ -22,8 +21,7 @@ def forward(planes: Tensor, rows: Tensor, average: Tensor, maximum: Tensor) -> N
         t, c, p, span, *strides(planes), tile_c, tile_p, sums_as(planes)[0],
     )  # fmt: skip
     if parts > 1:
-        torch.sum(averages, dim=0, out=average)
-        torch.amax(maxima, dim=0, out=maximum)
+        launch(join, (divide(b * t * p, 1024),), averages, maxima, average, maximum, parts, b * t * p, 1024)
 
 
 def backward(
@@ -33,7 +31,7 @@ def backward(
     b, t, c, p = planes.shape
     tile_c, tile_p = tile(planes)
     strips = divide(p, tile_p)
-    grad_rows = rows.new_empty((strips, b, t, c))
+    grad_rows = rows.new_empty((strips, b, t, c), dtype=sums_as(planes)[1])
     launch(
         _backward, (b * t, strips),
         grad_average, grad_maximum, maximum, planes, rows, grad, grad_rows,
@@ -56,7 +54,7 @@ def _forward(
         c = start + tl.arange(0, TILE_C)
         inside = (c < C)[:, None] & (p < P)[None, :]
         value = tl.load(x + c[:, None] * stride_c + p[None, :] * stride_p, inside, other=0.0).to(SUM)
-        value *= tl.load(rows + frame * C + c, c < C, other=0.0)[:, None]
+        value *= tl.load(rows + frame * C + c, c < C, other=0.0).to(SUM)[:, None]
         total += value
         largest = tl.maximum(largest, tl.where(inside, value, -INF), propagate_nan=tl.PropagateNan.ALL)
     out = (part * tl.num_programs(0) + frame) * P + p
@@ -80,7 +78,7 @@ def _backward(
         c = start + tl.arange(0, TILE_C)
         inside = (c < C)[:, None] & (p < P)[None, :]
         value = tl.load(x + c[:, None] * stride_c + p[None, :] * stride_p, inside, other=0.0).to(SUM)
-        value *= tl.load(rows + frame * C + c, c < C, other=0.0)[:, None]
+        value *= tl.load(rows + frame * C + c, c < C, other=0.0).to(SUM)[:, None]
         ties += ((value == largest) & inside).to(tl.int32)
     elsewhere = tl.load(grad_average + frame * P + p, p < P, other=0.0) / C
     share = tl.load(grad_maximum + frame * P + p, p < P, other=0.0) / tl.maximum(tl.sum(ties, axis=0), 1).to(SUM)
@@ -89,7 +87,7 @@ def _backward(
         inside = (c < C)[:, None] & (p < P)[None, :]
         place = c[:, None] * stride_c + p[None, :] * stride_p
         value = tl.load(x + place, inside, other=0.0).to(SUM)
-        row = tl.load(rows + frame * C + c, c < C, other=0.0)[:, None]
+        row = tl.load(rows + frame * C + c, c < C, other=0.0).to(SUM)[:, None]
         weight = elsewhere[None, :] + tl.where(value * row == largest, share[None, :], 0.0)
         out = (strip * tl.num_programs(0) + frame) * C + c
         tl.store(grad_rows + out, tl.sum(tl.where(inside, value * weight, 0.0), axis=1), c < C)

@@ -80,6 +80,16 @@ def takes_frames_as_channels(x: Tensor, *, min_places: int, max_frames: int) -> 
     return not torch.compiler.is_exporting() and x.shape[1] <= max_frames and x.shape[2] * x.shape[3] >= min_places
 
 
+def takes_one_launch(x: Tensor) -> bool:
+    """Whether a small network on small tensors runs as one kernel: on a GPU, where launching is what it costs."""
+    return (x.is_cuda or _chosen == "triton") and x.dtype != torch.float64 and not takes_plain(x)
+
+
+def padded(size: int) -> int:
+    """Return the next power of two, at least 16: a side of the matrices that Triton multiplies."""
+    return max(16, 1 << (size - 1).bit_length())
+
+
 def takes_triton(x: Tensor) -> bool:
     """Whether an operator of ours computes by its Triton kernel."""
     return x.is_cuda or _chosen == "triton"

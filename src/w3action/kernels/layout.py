@@ -43,20 +43,22 @@ def empty_features(planes: Float[Tensor, "b t c p"], x: Float[Tensor, "b c t h w
     return torch.empty_like(as_features(planes, x))
 
 
-def as_rows(mask: Float[Tensor, "b t c"] | None, planes: Float[Tensor, "b t c p"]) -> Float[Tensor, "b t c"]:
-    """Return a channel mask as rows, as wide as it is multiplied; ones where there is no mask."""
-    dtype = sums_in(planes.dtype)
+def as_rows(
+    mask: Float[Tensor, "b t c"] | None, planes: Float[Tensor, "b t c p"], *, widened: bool
+) -> Float[Tensor, "b t c"]:
+    """Return a channel mask as rows; ones where there is no mask; `widened` to the type in which it is multiplied."""
     if mask is None:
-        return torch.ones(planes.shape[:3], dtype=dtype, device=planes.device)
-    return mask.to(dtype).contiguous()
+        return torch.ones(planes.shape[:3], dtype=sums_in(planes.dtype), device=planes.device)
+    return (mask.to(sums_in(planes.dtype)) if widened else mask).contiguous()
 
 
-def as_maps(mask: Float[Tensor, "b t h w"] | None, planes: Float[Tensor, "b t c p"]) -> Float[Tensor, "b t p"]:
-    """Return a spatial mask as flat maps, as wide as it is multiplied; ones where there is no mask."""
-    dtype = sums_in(planes.dtype)
+def as_maps(
+    mask: Float[Tensor, "b t h w"] | None, planes: Float[Tensor, "b t c p"], *, widened: bool
+) -> Float[Tensor, "b t p"]:
+    """Return a spatial mask as flat maps; ones where there is no mask; `widened` as above."""
     if mask is None:
-        return torch.ones((*planes.shape[:2], planes.shape[3]), dtype=dtype, device=planes.device)
-    return mask.to(dtype).contiguous().flatten(2)
+        return torch.ones((*planes.shape[:2], planes.shape[3]), dtype=sums_in(planes.dtype), device=planes.device)
+    return (mask.to(sums_in(planes.dtype)) if widened else mask).contiguous().flatten(2)
 
 
 def sums_in(dtype: torch.dtype) -> torch.dtype:

@@ -69,7 +69,8 @@ def apply_masks_plain(
 def _compute(x: Tensor, channel: Tensor | None, spatial: Tensor | None, shortcut: Tensor | None, relu: bool) -> Tensor:
     """Return y; the channel mask is `(B, T, C)`."""
     planes = as_planes(x)
-    rows, maps = as_rows(channel, planes), as_maps(spatial, planes)
+    wide = not dispatch.takes_triton(x)  # its kernel reads any type
+    rows, maps = as_rows(channel, planes, widened=wide), as_maps(spatial, planes, widened=wide)
     added = None if shortcut is None else as_planes_like(shortcut.to(x.dtype), planes)
     features = empty_features(planes, x)
     y = as_planes(features)
@@ -112,9 +113,14 @@ def _compute_gradient(
     Without a ReLU (y is None) the last one is empty: the shortcut's gradient is grad_y.
     """
     planes = as_planes(x)
-    rows, maps = as_rows(channel, planes), as_maps(spatial, planes)
+    wide = not dispatch.takes_triton(x)  # its kernel reads any type
+    rows, maps = as_rows(channel, planes, widened=wide), as_maps(spatial, planes, widened=wide)
     grad_y = as_planes_like(grad_y, planes)
-    features, grad_rows, grad_maps = empty_features(planes, x), torch.empty_like(rows), torch.empty_like(maps)
+    features, grad_rows, grad_maps = (
+        empty_features(planes, x),
+        torch.empty_like(rows, dtype=sums_in(x.dtype)),
+        torch.empty_like(maps, dtype=sums_in(x.dtype)),
+    )
     grad_sum = x.new_empty(0) if y is None else empty_features(planes, x)
     grad = as_planes(features)
     behind = () if y is None else (as_planes_like(y, planes), as_planes(grad_sum))

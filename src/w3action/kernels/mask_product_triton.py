@@ -31,7 +31,10 @@ def backward(
     tile_c, tile_p = tile(planes)
     groups, strips = divide(c, tile_c), divide(p, tile_p)
     # A sum for each tile, added up afterwards in one order: the same gradients at every run.
-    grad_rows, grad_maps = rows.new_empty((strips, b, t, c)), maps.new_empty((groups, b, t, p))
+    grad_rows, grad_maps = (
+        rows.new_empty((strips, b, t, c), dtype=sums_as(planes)[1]),
+        maps.new_empty((groups, b, t, p), dtype=sums_as(planes)[1]),
+    )
     behind = (planes, planes) if y is None else (y, grad_sum)
     launch(
         _backward, (b * t, groups, strips),
@@ -51,8 +54,8 @@ def _forward(
     p = tl.program_id(2) * TILE_P + tl.arange(0, TILE_P)
     inside = (c < C)[:, None] & (p < P)[None, :]
     place = (frame // T) * stride_b + (frame % T) * stride_t + c[:, None] * stride_c + p[None, :] * stride_p
-    row = tl.load(rows + frame * C + c, c < C, other=0.0)
-    at = tl.load(maps + frame * P + p, p < P, other=0.0)
+    row = tl.load(rows + frame * C + c, c < C, other=0.0).to(SUM)
+    at = tl.load(maps + frame * P + p, p < P, other=0.0).to(SUM)
     value = tl.load(x + place, inside, other=0.0).to(SUM) * row[:, None] * at[None, :]
     if ADDS:
         value += tl.load(added + place, inside, other=0.0).to(SUM)
@@ -72,8 +75,8 @@ def _backward(
     p = strip * TILE_P + tl.arange(0, TILE_P)
     inside = (c < C)[:, None] & (p < P)[None, :]
     place = (frame // T) * stride_b + (frame % T) * stride_t + c[:, None] * stride_c + p[None, :] * stride_p
-    row = tl.load(rows + frame * C + c, c < C, other=0.0)
-    at = tl.load(maps + frame * P + p, p < P, other=0.0)
+    row = tl.load(rows + frame * C + c, c < C, other=0.0).to(SUM)
+    at = tl.load(maps + frame * P + p, p < P, other=0.0).to(SUM)
     g = tl.load(grad_y + place, inside, other=0.0).to(SUM)
     if RELU:
         g = tl.where(tl.load(y + place, inside, other=0.0) > 0.0, g, 0.0)

@@ -4,7 +4,7 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
-from w3action.kernels.tiles import INF, divide, kernel, launch, num_parts, strides, sums_as, tile
+from w3action.kernels.tiles import INF, divide, join, kernel, launch, num_parts, strides, sums_as, tile
 
 
 def forward(planes: Tensor, average: Tensor, maximum: Tensor) -> None:
@@ -33,8 +33,7 @@ def forward(planes: Tensor, average: Tensor, maximum: Tensor) -> None:
         sums_as(planes)[0],
     )
     if parts > 1:
-        average.copy_(averages.sum(dim=0))
-        maximum.copy_(maxima.amax(dim=0))
+        launch(join, (divide(b * t * c, 1024),), averages, maxima, average, maximum, parts, b * t * c, 1024)
 
 
 def backward(grad_average: Tensor, grad_maximum: Tensor, planes: Tensor, maximum: Tensor, grad: Tensor) -> None:

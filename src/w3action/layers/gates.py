@@ -1,18 +1,17 @@
 """The frame-wise gates that CBAM and W3 share: which channels (equation 3) and which places (equation 5).
 
-Both return values *before* the sigmoid, and both look at one frame at a time: a gate at frame t never sees
-frame t + 1. CBAM applies the sigmoid and is done; W3 reasons over time first.
+Both return masks, and both look at one frame at a time: a gate at frame t never sees frame t + 1. That is all of CBAM;
+W3 reasons over time behind them.
 
 Source: "Knowing What, Where and When to Look" (2020), sections 3.1 and 3.2; after CBAM (Woo et al., ECCV 2018).
 """
 
 import math
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.kernels import gated_channel_pool, pool_planes
+from w3action.kernels import channel_mask, gate_logits, gated_channel_pool, place_mask, pool_planes
 
 MIN_HIDDEN = 4  # a narrow block (24 channels, reduction 16) would otherwise reason through one hidden number
 
@@ -48,7 +47,7 @@ def open_gate_(layer: nn.Module, mask: float, *, num_summed: int = 1) -> None:
 
 
 class ChannelGate(nn.Module):
-    """What: pool each frame over space, pass both descriptors through one MLP, add (equation 3 before sigmoid)."""
+    """What: pool each frame over space, pass both descriptors through one MLP, add, take the sigmoid (equation 3)."""
 
     def __init__(self, channels: int, *, reduction: int = 16):
         super().__init__()
@@ -56,17 +55,20 @@ class ChannelGate(nn.Module):
         self.reduce = nn.Linear(channels, hidden)
         self.expand = nn.Linear(hidden, channels)
 
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t"]:
-        """Map features to one number per channel and frame."""
-        average, maximum = (pooled.transpose(1, 2) for pooled in pool_planes(x))  # (B, T, C) each
-        # The second layer is linear, so the two paths are added before it: half its work, the same sum.
-        hidden = self.reduce(average).relu() + self.reduce(maximum).relu()  # (B, T, C/r)
-        expanded = nn.functional.linear(hidden, self.expand.weight) + 2 * self.expand.bias
-        return expanded.transpose(1, 2)  # (B, C, T)
+    def forward(
+        self, x: Float[Tensor, "b c t h w"], over_time: tuple[nn.Conv1d, nn.Conv1d] | None = None
+    ) -> Float[Tensor, "b c t"]:
+        """Map features to one number per channel and frame, in (0, 1).
+
+        Two depthwise convolutions `over_time` make equation 4 of it; they are taken here because then the whole is one
+        kernel on a GPU.
+        """
+        time = None if over_time is None else (weight_and_bias(over_time[0]), weight_and_bias(over_time[1]))
+        return channel_mask(*pool_planes(x), weight_and_bias(self.reduce), weight_and_bias(self.expand), time)
 
 
 class SpatialGate(nn.Module):
-    """Where: pool each frame over channels, convolve the two maps with a 7x7 kernel (equation 5 before sigmoid).
+    """Where: pool each frame over channels, convolve the two maps with a 7x7 kernel, take the sigmoid (equation 5).
 
     `norm` puts a batch norm behind the convolution, as CBAM's public code does.
     """
@@ -79,7 +81,14 @@ class SpatialGate(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c t h w"], channel_mask: Float[Tensor, "b c t"] | None = None
     ) -> Float[Tensor, "b t h w"]:
-        """Map features, times their channel mask if there is one, to one number per frame and place."""
-        b, _, t, h, w = x.shape
-        pooled = torch.stack(gated_channel_pool(x, channel_mask), dim=2)  # (B, T, 2, H, W)
-        return self.norm(self.conv(pooled.flatten(0, 1))).view(b, t, h, w)
+        """Map features, times their channel mask if there is one, to one number per frame and place, in (0, 1)."""
+        pooled = gated_channel_pool(x, channel_mask)
+        if isinstance(self.norm, nn.Identity):
+            return place_mask(*pooled, *weight_and_bias(self.conv))
+        logits = gate_logits(*pooled, *weight_and_bias(self.conv))
+        return self.norm(logits.flatten(0, 1)[:, None]).view(logits.shape).sigmoid()
+
+
+def weight_and_bias(layer: nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[Tensor, Tensor | None]:
+    """Return what a layer is made of."""
+    return layer.weight, layer.bias

@@ -16,8 +16,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.kernels import apply_masks, convolve_frames
-from w3action.layers.gates import ChannelGate, SpatialGate, hidden_width, open_gate_
+from w3action.kernels import apply_masks, mask_over_time
+from w3action.layers.gates import ChannelGate, SpatialGate, hidden_width, open_gate_, weight_and_bias
 from w3action.layers.masks import Attended, Masks
 
 TemporalConv = Literal["depthwise", "bottleneck", "full"]
@@ -45,8 +45,12 @@ class ChannelTemporalAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t"]:
         """Return M^c, each number in (0, 1)."""
-        mask = self.frame(x).sigmoid()  # (B, C, T), equation 3
-        return mask if self.video is None else self.video(mask).sigmoid()  # equation 4
+        if self.video is None:
+            return self.frame(x)  # equation 3
+        first, _, second = self.video
+        if first.groups == first.in_channels == first.out_channels:
+            return self.frame(x, (first, second))  # equation 4
+        return self.video(self.frame(x)).sigmoid()
 
 
 class SpatioTemporalAttention(nn.Module):
@@ -65,19 +69,11 @@ class SpatioTemporalAttention(nn.Module):
         self, x: Float[Tensor, "b c t h w"], channel_mask: Float[Tensor, "b c t"] | None = None
     ) -> Float[Tensor, "b t h w"]:
         """Return M^s of F^c, the features times their channel mask; each number in (0, 1)."""
-        mask = self.frame(x, channel_mask).sigmoid()  # (B, T, H, W), equation 5
-        return mask if self.video is None else self.over_time(mask).sigmoid()  # equation 6
-
-    def over_time(self, mask: Float[Tensor, "b t h w"]) -> Float[Tensor, "b t h w"]:
-        """Run the network of equation 6, `video`, in the form of its convolutions that is fast where it runs."""
-        assert self.video is not None
-        for layer in self.video:
-            if isinstance(layer, nn.Conv3d):
-                assert layer.bias is not None
-                mask = convolve_frames(mask, layer.weight, layer.bias)
-            else:
-                mask = layer(mask)
-        return mask
+        mask = self.frame(x, channel_mask)  # (B, T, H, W), equation 5
+        if self.video is None:
+            return mask
+        first, _, second = self.video
+        return mask_over_time(mask, weight_and_bias(first), weight_and_bias(second))  # equation 6
 
 
 class W3(nn.Module):

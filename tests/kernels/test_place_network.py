@@ -1,0 +1,93 @@
+"""`place_mask` and `mask_over_time` against equations 5 and 6 written out, and their Triton forms against the plain."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from w3action import kernels
+from w3action.kernels import place_network as module
+
+SIZES = [(2, 3, 7, 7), (1, 1, 14, 13), (1, 5, 3, 2)]  # B, T, H, W
+
+
+def drawn(shapes, device, dtype=torch.float32) -> list[Tensor]:
+    numbers = torch.Generator().manual_seed(0)
+    return [
+        torch.randn(shape, generator=numbers, dtype=torch.float64).to(device, dtype).requires_grad_()
+        for shape in shapes
+    ]
+
+
+def gate_inputs(size, device, dtype=torch.float32) -> list[Tensor]:
+    return drawn([size, size, (1, 2, 7, 7), (1,)], device, dtype)
+
+
+def video_inputs(size, device, dtype=torch.float32) -> list[Tensor]:
+    return drawn([size, (1, 1, 3, 3, 3), (1,), (1, 1, 3, 3, 3), (1,)], device, dtype)
+
+
+def gated(*inputs):
+    return (kernels.place_mask(*inputs),)
+
+
+def over_time(mask, first, first_bias, second, second_bias):
+    return (kernels.mask_over_time(mask, (first, first_bias), (second, second_bias)),)
+
+
+def correlate(x: Tensor, kernel: Tensor) -> Tensor:
+    """Sum a kernel (KT, KH, KW) over x (B, T, H, W), zero beyond its ends: by moving x, number by number."""
+    reach = [size // 2 for size in kernel.shape]
+    b, t, h, w = x.shape
+    beyond = x.new_zeros(b, t + 2 * reach[0], h + 2 * reach[1], w + 2 * reach[2])
+    beyond[:, reach[0] : reach[0] + t, reach[1] : reach[1] + h, reach[2] : reach[2] + w] = x
+    total = torch.zeros_like(x)
+    for i, j, k in torch.cartesian_prod(*map(torch.arange, kernel.shape)).tolist():
+        total += kernel[i, j, k] * beyond[:, i : i + t, j : j + h, k : k + w]
+    return total
+
+
+@pytest.mark.parametrize("form", ["plain", "triton"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_gate_is_equation_5(device, size, form):
+    inputs = [x.detach() for x in gate_inputs(size, device)]
+    average, maximum, weight, bias = inputs
+    expected = correlate(average, weight[:, 0]) + correlate(maximum, weight[:, 1]) + bias
+    with kernels.using(form):
+        torch.testing.assert_close(gated(*inputs)[0], 1 / (1 + (-expected).exp()), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("most_places", [module.MOST_PLACES, 0], ids=["one_launch", "two_launches"])
+@pytest.mark.parametrize("form", ["plain", "triton"])
+@pytest.mark.parametrize("size", SIZES)
+def test_over_time_it_is_equation_6(device, monkeypatch, size, form, most_places):
+    monkeypatch.setattr(module, "MOST_PLACES", most_places)
+    inputs = [x.detach() for x in video_inputs(size, device)]
+    mask, first, first_bias, second, second_bias = inputs
+    hidden = (correlate(mask, first[0, 0]) + first_bias).clamp(min=0)
+    expected = correlate(hidden, second[0, 0]) + second_bias
+    with kernels.using(form):
+        torch.testing.assert_close(over_time(*inputs)[0], 1 / (1 + (-expected).exp()), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("function", "inputs"), [(gated, gate_inputs), (over_time, video_inputs)])
+@pytest.mark.parametrize("size", SIZES)
+def test_errors_are_at_most_twice_those_of_the_plain_form(device, check_errors, size, function, inputs, dtype):
+    check_errors(function, inputs(size, device, dtype), "triton")
+
+
+@pytest.mark.parametrize("form", ["plain", "triton"])
+def test_a_gate_may_have_no_bias(device, form):
+    average, maximum, weight, bias = gate_inputs(SIZES[0], device)
+    with kernels.using(form):
+        without = kernels.place_mask(average, maximum, weight, None)
+        torch.testing.assert_close(without, kernels.place_mask(average, maximum, weight, 0 * bias))
+        torch.autograd.grad(without.sum(), (average, maximum, weight))
+
+
+@pytest.mark.parametrize("form", ["plain", "triton"])
+def test_maps_that_are_not_contiguous_are_read_right(device, form):
+    average, maximum, weight, bias = gate_inputs((1, 2, 4, 6), device)
+    turned = [x.detach().transpose(2, 3).contiguous().transpose(2, 3) for x in (average, maximum)]
+    with kernels.using(form):
+        torch.testing.assert_close(gated(*turned, weight, bias), gated(average, maximum, weight, bias))
