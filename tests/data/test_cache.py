@@ -8,7 +8,7 @@ from PIL import Image
 
 from w3action.data import FrameCache, Video, decode, read_manifest
 from w3action.data import cache as cache_module
-from w3action.data.cache import decode_video
+from w3action.data.entry import decode_video
 
 CLIP_BYTES = 60 * 3 * 48 * 64  # all frames at short_side 48
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from w3action.data import DecodeError, FrameCache, TrainTransform, Video, VideoDataset, sampling, transforms
-from w3action.data.cache import decode_video
+from w3action.data.entry import decode_video
 from w3action.data.flow import (
     LEVELS_PER_PIXEL,
     ZERO_LEVEL,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from w3action.data import DecodeError, Video, decode
 from w3action.data import shards as shards_module
-from w3action.data.cache import decode_video
+from w3action.data.entry import decode_video
 from w3action.data.shards import open_member
 
 DATA = bytes(range(200))

@@ -58,7 +58,7 @@ def imported(file):
 channels = {"OVER_TIME": True, "TILE_T": 16, "TILE_C": 64}
 compile_all(imported("channel_network_triton"), "TCH", channels | {"TILE_H": 128}, half=("average", "maximum", "y"))
 compile_all(imported("channel_network_triton"), "TCH", channels | {"TILE_H": 16, "TILE_T": 64})
-places = {"TILE_P": 128, "SUM": tl.float32, "ADDS": True}
+places = {"TILE_P": 128, "TAPS": 64, "SUM": tl.float32, "ADDS": True}
 gate, video = ({"KT": t, "KH": k, "KW": k, "TWO": t == 1, "SIGMOID": t == 1} for t, k in ((1, 7), (3, 3)))
 compile_all(imported("place_network_triton"), "THW", places | gate)
 compile_all(imported("place_network_triton"), "THW", places | video)

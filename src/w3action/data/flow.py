@@ -28,9 +28,9 @@ import torch
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
-from w3action.data.cache import decode_video
 from w3action.data.clip import Clip
 from w3action.data.decode import DecodeError
+from w3action.data.entry import decode_video
 from w3action.data.flow_images import find_flow_images
 from w3action.data.sampling import check_indices
 from w3action.data.video import Video

@@ -22,8 +22,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from w3action.data.cache import decode_video
 from w3action.data.decode import DecodeError
+from w3action.data.entry import decode_video
 from w3action.data.flow import MAX_PIXELS, FrameSizeError, compute_flows, import_opencv, to_levels
 from w3action.data.identity import identity
 from w3action.data.manifest import Manifest

@@ -6,16 +6,19 @@ that cannot be decoded becomes a `BadVideo` in the batch, and the run goes on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from w3action.data.cache import FrameCache, decode_video
+from w3action.data.cache import FrameCache
 from w3action.data.clip import BadVideo, Clip, Modality, Sample, collate
 from w3action.data.decode import DecodeError
+from w3action.data.entry import decode_video
 from w3action.data.flow import ReadFrames, read_flow
+from w3action.data.gpu_decode import decode_video_on_gpu
 from w3action.data.transforms import Transform
 from w3action.data.video import Video
 
@@ -37,6 +40,7 @@ class VideoDataset(Dataset):
         short_side: what frames' shorter sides are scaled to while decoding, in pixels; None leaves them.
         cache: keeps decoded frames in memory; for `num_workers=0`.
         modality: "rgb", or "flow": `sample` then picks the first flow of each segment, of a video's n - 1.
+        decode_on: "cpu", or "cuda" for torchcodec on a GPU (see `gpu_decode`); a cache decodes on the CPU, once.
     """
 
     def __init__(
@@ -50,10 +54,12 @@ class VideoDataset(Dataset):
         short_side: int | None = None,
         cache: FrameCache | None = None,
         modality: Modality = "rgb",
+        decode_on: Literal["cpu", "cuda"] = "cpu",
     ):
         self.videos, self.sample, self.transform = tuple(videos), sample, transform
         self.flip_map, self.seed, self.short_side, self.cache = flip_map, seed, short_side, cache
         self.modality: Modality = modality
+        self.decode_on = decode_on
 
     def __len__(self) -> int:
         """Number of videos."""
@@ -86,7 +92,8 @@ class VideoDataset(Dataset):
             shape = indices.shape
             return indices
 
-        read_frames = decode_video if self.cache is None else self.cache.pick
+        without_cache = decode_video_on_gpu if self.decode_on == "cuda" else decode_video
+        read_frames = without_cache if self.cache is None else self.cache.pick
         whole = read_clip(video, pick, short_side=self.short_side, modality=self.modality, read_frames=read_frames)
         frames, times = whole.frames.split(shape[1], dim=1), whole.pts_seconds.split(shape[1])
         return [Clip(frames=f, pts_seconds=s) for f, s in zip(frames, times, strict=True)]
@@ -183,6 +190,8 @@ def make_loader(
         num_workers=num_workers,
         pin_memory=pin_memory,
         worker_init_fn=_one_thread if num_workers else None,
+        # A GPU cannot be used in a process that was forked from one that uses it.
+        multiprocessing_context="spawn" if num_workers and dataset.decode_on == "cuda" else None,
     )
 
 

@@ -230,20 +230,60 @@ def _first_line(table: Path) -> list[str]:
         return file.readline().strip().split(",")
 
 
+def read_further_columns(source: Path, *, split: str | None = None) -> list[dict[str, str]]:
+    """What a table's rows say beyond `label` and what is read as a video's place, as texts; empty cells are left out.
+
+    The rows are those of `read_manifest` with the same split, in its order.
+
+    Raises:
+        ManifestError: it cannot be read.
+    """
+    known = {
+        "path",
+        "label",
+        "label_id",
+        "split",
+        "total_frames",
+        *(name for names, _ in _NUMBERS.values() for name in names),
+    }
+    names = [name for name in _open_table(source, {}).column_names if name not in known]
+    table = _open_table(source, dict.fromkeys((*names, "split"), pa.string()))
+    columns = [pc.cast(table[name], pa.string()).to_pylist() for name in names]
+    rows = [{name: text for name, text in zip(names, row, strict=True) if text} for row in zip(*columns, strict=True)]
+    if split is None or not rows:
+        return rows
+    return [row for row, own in zip(rows, table["split"].to_pylist(), strict=True) if own == split]
+
+
+def _open_table(source: Path, kinds: Mapping[str, pa.DataType]) -> pa.Table:
+    """Read a table, columns of a .csv as the given types.
+
+    Raises:
+        ManifestError: it is no table.
+    """
+    try:
+        if source.suffix == ".parquet":
+            return parquet.read_table(source)
+        if source.suffix == ".csv":
+            return csv.read_csv(source, convert_options=csv.ConvertOptions(column_types=dict(kinds)))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(source, error) from error
+    raise ManifestError(f"{source}: no manifest; give a folder of class folders, a .csv or a .parquet")
+
+
+def _unreadable(source: Path, error: Exception) -> ManifestError:
+    reason = " ".join(str(error).split())
+    return ManifestError(f"{source}: cannot be read as {source.suffix[1:]}: {reason}; save it again")
+
+
 def _read_table(source: Path, *, label_column: str) -> list[_Row]:
     kinds = {name: kind for names, kind in _NUMBERS.values() for name in names}
     kinds |= {"path": pa.string(), "split": pa.string(), label_column: pa.string()}
+    table = _open_table(source, kinds)
     try:
-        if source.suffix == ".parquet":
-            table = parquet.read_table(source)
-        elif source.suffix == ".csv":
-            table = csv.read_csv(source, convert_options=csv.ConvertOptions(column_types=kinds))
-        else:
-            raise ManifestError(f"{source}: no manifest; give a folder of class folders, a .csv or a .parquet")
         found = {name: _cast(table[name], kinds[name]) for name in table.column_names if name in kinds}
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ManifestError(f"{source}: cannot be read as {source.suffix[1:]}: {reason}; save it again") from error
+    except pa.ArrowException as error:
+        raise _unreadable(source, error) from error
     for name in ("path", label_column):
         if name not in found:
             raise ManifestError(

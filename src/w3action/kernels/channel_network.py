@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from w3action.kernels import dispatch
 from w3action.kernels.operators import recomputed
 
-Affine = tuple[Tensor, Tensor | None]  # weight and bias of a layer
+Affine = tuple[Tensor, Tensor]  # weight and bias of a layer
 MOST_HELD = 8192  # frames x C/r, padded: a program holds them all
 
 

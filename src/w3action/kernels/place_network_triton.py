@@ -3,6 +3,7 @@
 import triton.language as tl
 from torch import Tensor
 
+from w3action.kernels.dispatch import padded
 from w3action.kernels.tiles import divide, kernel, launch, sums_as
 
 TILE_P = 128  # places of a program, one for each of its threads
@@ -14,7 +15,8 @@ def gate(average: Tensor, maximum: Tensor, weight: Tensor, bias: Tensor | None, 
     launch(
         _convolve, (b * t, divide(h * w, TILE_P)),
         average, maximum, weight, weight if bias is None else bias, y,
-        t, h, w, 1, weight.shape[-2], weight.shape[-1], True, bias is not None, True, TILE_P, sums_as(average)[0],
+        t, h, w, 1, *weight.shape[2:], padded(weight.shape[2] * weight.shape[3]),
+        True, bias is not None, True, TILE_P, sums_as(average)[0],
     )  # fmt: skip
 
 
@@ -24,7 +26,7 @@ def convolve(mask: Tensor, weight: Tensor, bias: Tensor, y: Tensor, *, sigmoid: 
     launch(
         _convolve, (b * t, divide(h * w, TILE_P)),
         mask, mask, weight, bias, y,
-        t, h, w, *weight.shape[2:], False, True, sigmoid, TILE_P, sums_as(mask)[0],
+        t, h, w, *weight.shape[2:], padded(weight[0, 0].numel()), False, True, sigmoid, TILE_P, sums_as(mask)[0],
     )  # fmt: skip
 
 
@@ -35,31 +37,29 @@ def convolve_twice(
     b, t, h, w = mask.shape
     launch(
         _convolve_twice, (b * t, divide(h * w, TILE_P)),
-        mask, first, first_bias, second, second_bias, y, t, h, w, TILE_P, sums_as(mask)[0],
+        mask, first, first_bias, second, second_bias, y, t, h, w, padded(27), TILE_P, sums_as(mask)[0],
     )  # fmt: skip
 
 
 @kernel
 def _convolve(
     x, other, weight, bias, y, T, H, W,
-    KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
+    KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, TAPS: tl.constexpr,
     TWO: tl.constexpr, ADDS: tl.constexpr, SIGMOID: tl.constexpr, TILE_P: tl.constexpr, SUM: tl.constexpr,
 ):  # fmt: skip
     frame = tl.program_id(0).to(tl.int64)
     p = tl.program_id(1) * TILE_P + tl.arange(0, TILE_P)
-    t, row, column = p * 0 + (frame % T).to(tl.int32), p // W, p % W
-    total = tl.zeros([TILE_P], SUM)
-    for line in range(KT * KH):
-        dt, dy = line // KH - KT // 2, line % KH - KH // 2
-        in_lines = (t + dt >= 0) & (t + dt < T) & (row + dy >= 0) & (row + dy < H) & (p < H * W)
-        for i in range(KW):
-            dx = i - KW // 2
-            inside = in_lines & (column + dx >= 0) & (column + dx < W)
-            place = (frame + dt) * H * W + p + dy * W + dx
-            at = weight + line * KW + i
-            total += tl.load(x + place, inside, other=0.0).to(SUM) * tl.load(at).to(SUM)
-            if TWO:
-                total += tl.load(other + place, inside, other=0.0).to(SUM) * tl.load(at + KT * KH * KW).to(SUM)
+    t = p * 0 + (frame % T).to(tl.int32)
+    tap = tl.arange(0, TAPS)
+    dt, dy, dx = tap // (KH * KW) - KT // 2, tap // KW % KH - KH // 2, tap % KW - KW // 2
+    inside = _inside(t[:, None] + dt, p[:, None] // W + dy, p[:, None] % W + dx, T, H, W)
+    inside &= (p < H * W)[:, None] & (tap < KT * KH * KW)[None, :]
+    place = (frame * H * W + p)[:, None] + ((dt * H + dy) * W + dx)[None, :]
+    number = tl.load(weight + tap, tap < KT * KH * KW, other=0.0).to(SUM)[None, :]
+    total = tl.sum(tl.load(x + place, inside, other=0.0).to(SUM) * number, axis=1)
+    if TWO:
+        number = tl.load(weight + KT * KH * KW + tap, tap < KT * KH * KW, other=0.0).to(SUM)[None, :]
+        total += tl.sum(tl.load(other + place, inside, other=0.0).to(SUM) * number, axis=1)
     if ADDS:
         total += tl.load(bias).to(SUM)
     # NaN stays in both.
@@ -68,23 +68,28 @@ def _convolve(
 
 
 @kernel
-def _convolve_twice(x, first, first_bias, second, second_bias, y, T, H, W, TILE_P: tl.constexpr, SUM: tl.constexpr):
+def _convolve_twice(
+    x, first, first_bias, second, second_bias, y, T, H, W, TAPS: tl.constexpr, TILE_P: tl.constexpr, SUM: tl.constexpr
+):
     frame = tl.program_id(0).to(tl.int64)
     p = tl.program_id(1) * TILE_P + tl.arange(0, TILE_P)
     t, row, column = p * 0 + (frame % T).to(tl.int32), p // W, p % W
+    tap = tl.arange(0, TAPS)
+    dt, dy, dx = tap // 9 - 1, tap // 3 % 3 - 1, tap % 3 - 1
+    away = ((dt * H + dy) * W + dx)[None, :]
+    number = tl.load(first + tap, tap < 27, other=0.0).to(SUM)[None, :]
     total = tl.zeros([TILE_P], SUM) + tl.load(second_bias).to(SUM)
     for step in range(27):
-        dt, dy, dx = step // 9 - 1, step // 3 % 3 - 1, step % 3 - 1
-        hidden = tl.zeros([TILE_P], SUM) + tl.load(first_bias).to(SUM)
-        for inner in range(27):
-            u, v, z = dt + inner // 9 - 1, dy + inner // 3 % 3 - 1, dx + inner % 3 - 1
-            inside = (t + u >= 0) & (t + u < T) & (row + v >= 0) & (row + v < H)
-            inside &= (column + z >= 0) & (column + z < W)
-            value = tl.load(x + (frame + u) * H * W + p + v * W + z, inside & (p < H * W), other=0.0).to(SUM)
-            hidden += value * tl.load(first + inner).to(SUM)
+        u, v, z = t + (step // 9 - 1), row + (step // 3 % 3 - 1), column + (step % 3 - 1)
+        inside = _inside(u[:, None] + dt, v[:, None] + dy, z[:, None] + dx, T, H, W)
+        inside &= (p < H * W)[:, None] & (tap < 27)[None, :]
+        place = (frame * H * W + p + ((u - t) * H + v - row) * W + z - column)[:, None] + away
+        hidden = tl.sum(tl.load(x + place, inside, other=0.0).to(SUM) * number, axis=1) + tl.load(first_bias).to(SUM)
         hidden = tl.where(hidden <= 0.0, 0.0, hidden)  # NaN stays
-        inside = (
-            (t + dt >= 0) & (t + dt < T) & (row + dy >= 0) & (row + dy < H) & (column + dx >= 0) & (column + dx < W)
-        )
-        total += tl.where(inside, hidden, 0.0) * tl.load(second + step).to(SUM)
+        total += tl.where(_inside(u, v, z, T, H, W), hidden, 0.0) * tl.load(second + step).to(SUM)
     tl.store(y + frame * H * W + p, 1.0 / (1.0 + tl.exp(-total)), p < H * W)
+
+
+@kernel
+def _inside(t, row, column, T, H, W):
+    return (t >= 0) & (t < T) & (row >= 0) & (row < H) & (column >= 0) & (column < W)

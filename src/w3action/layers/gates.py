@@ -56,11 +56,11 @@ class ChannelGate(nn.Module):
         self.expand = nn.Linear(hidden, channels)
 
     def forward(
-        self, x: Float[Tensor, "b c t h w"], over_time: tuple[nn.Conv1d, nn.Conv1d] | None = None
+        self, x: Float[Tensor, "b c t h w"], over_time: tuple[nn.Module, nn.Module] | None = None
     ) -> Float[Tensor, "b c t"]:
         """Map features to one number per channel and frame, in (0, 1).
 
-        Two depthwise convolutions `over_time` make equation 4 of it; they are taken here because then the whole is one
+        Two depthwise `nn.Conv1d` `over_time` make equation 4 of it; they are taken here because then the whole is one
         kernel on a GPU.
         """
         time = None if over_time is None else (weight_and_bias(over_time[0]), weight_and_bias(over_time[1]))
@@ -84,11 +84,13 @@ class SpatialGate(nn.Module):
         """Map features, times their channel mask if there is one, to one number per frame and place, in (0, 1)."""
         pooled = gated_channel_pool(x, channel_mask)
         if isinstance(self.norm, nn.Identity):
-            return place_mask(*pooled, *weight_and_bias(self.conv))
-        logits = gate_logits(*pooled, *weight_and_bias(self.conv))
+            return place_mask(*pooled, self.conv.weight, self.conv.bias)
+        logits = gate_logits(*pooled, self.conv.weight, self.conv.bias)
         return self.norm(logits.flatten(0, 1)[:, None]).view(logits.shape).sigmoid()
 
 
-def weight_and_bias(layer: nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[Tensor, Tensor | None]:
-    """Return what a layer is made of."""
+def weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return what a layer with a bias is made of."""
+    assert isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv3d)
+    assert layer.bias is not None
     return layer.weight, layer.bias

@@ -48,6 +48,7 @@ class ChannelTemporalAttention(nn.Module):
         if self.video is None:
             return self.frame(x)  # equation 3
         first, _, second = self.video
+        assert isinstance(first, nn.Conv1d)
         if first.groups == first.in_channels == first.out_channels:
             return self.frame(x, (first, second))  # equation 4
         return self.video(self.frame(x)).sigmoid()

@@ -22,6 +22,7 @@ from w3action.data import (
     train_dense,
     train_segments,
 )
+from w3action.data.gpu_decode import fault as gpu_fault
 
 HELD_OUT = 0.2  # of the videos, where nothing says which are for validation
 HELD_OUT_FILE = "held_out.csv"
@@ -100,7 +101,13 @@ def training_loader(
     pin_memory: bool,
     cache: FrameCache | None,
 ) -> Callable[[int, int], DataLoader]:
-    """Return the function (epoch, first batch) -> this process's batches from there on."""
+    """Return the function (epoch, first batch) -> this process's batches from there on.
+
+    Raises:
+        ConfigError: videos are to be decoded on a GPU, and cannot be.
+    """
+    if config.decode_on == "cuda" and (fault := gpu_fault()):
+        raise ConfigError(f"data.decode_on is cuda, but {fault}; or leave it at cpu")
     flipping = config.flip == "plain" or (config.flip == "auto" and not flips.unpaired)
     modality = config.modality
     dataset = VideoDataset(
@@ -118,6 +125,7 @@ def training_loader(
         short_side=resize_for(config),
         cache=cache,
         modality=modality,
+        decode_on=config.decode_on,
     )
 
     def at(epoch: int, first_batch: int) -> DataLoader:

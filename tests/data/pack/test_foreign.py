@@ -12,7 +12,7 @@ import torch
 from drawn_videos import VP9_FAST, X264_GOP
 
 from w3action.data import ManifestError, decode, read_manifest
-from w3action.data.cache import decode_video
+from w3action.data.entry import decode_video
 from w3action.data.pack import PackOptions, index_shards, pack_manifest
 
 Members = list[tuple[str, bytes]]

@@ -16,7 +16,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from w3action.data import EpochBatchSampler, VideoDataset, decode, read_manifest, train_segments
-from w3action.data.cache import decode_video
+from w3action.data.entry import decode_video
 from w3action.data.pack import PackOptions, pack_manifest
 from w3action.data.pack import run as run_module
 from w3action.data.pack.shard_file import hash_file

@@ -54,8 +54,8 @@ def test_segments_without_labels(tmp_path):
     ("old", "new", "fault"),
     [
         ("00:00:00.25", "0.25", "'0.25' is no time stamp like 00:01:02.50"),
-        ("00:00:00.50,15", "00:00:00.20,15", "the segment is empty or starts before frame 1"),
-        (",15,30,", ",0,30,", "the segment is empty or starts before frame 1"),
+        ("00:00:00.50,15", "00:00:00.20,15", "the segment is empty or starts before frame 0"),
+        (",15,30,", ",-1,30,", "the segment is empty or starts before frame 0"),
         ("grab,0,tap", "grab,2,tap", "verb_class is 2 but the classes count from 0 to 1"),
         ("grab,0,tap", "grab,,tap", "verb_class is '' but must be a whole number"),
     ],
@@ -67,6 +67,14 @@ def test_rows_that_are_none(tmp_path, old, new, fault):
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(ManifestError, match=f"line 3: .*{fault}"):
         prepare_55(root)
+
+
+def test_a_segment_that_was_rounded_down_to_frame_0_begins_at_the_first(tmp_path):
+    root, _, _ = DRAW["epic55"](tmp_path)
+    path = root / "EPIC_train_action_labels.csv"
+    path.write_text(path.read_text().replace(",15,30,", ",0,30,"))
+    entry = prepare_55(root).entries[1]
+    assert (entry.first_frame, entry.num_frames) == (0, 30)
 
 
 def test_classes_that_are_none(tmp_path):

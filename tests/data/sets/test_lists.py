@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from w3action.data import ManifestError, find_flip_pairs, read_manifest
-from w3action.data.cache import decode_video
+from w3action.data.entry import decode_video
 from w3action.data.sets import prepare
 from w3action.data.sets.lists import READERS, Line
 from w3action.data.sets.lists import prepare as prepare_list

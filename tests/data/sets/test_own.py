@@ -1,7 +1,9 @@
 import pytest
 from drawn_sets import DRAW, touch, write
+from pyarrow import parquet
 
-from w3action.data import ManifestError
+from w3action.data import ManifestError, read_manifest
+from w3action.data.sets import prepare
 from w3action.data.sets.own import prepare_csv, prepare_folder
 
 
@@ -36,3 +38,23 @@ def test_the_rate_of_a_table_is_kept(tmp_path):
     touch(tmp_path, "1.mp4")
     table = write(tmp_path / "table.csv", "path,label,fps", "1.mp4,wave,12")
     assert prepare_csv(tmp_path, annotations=table).entries[0].fps == 12
+
+
+def test_further_columns_of_a_table_train_as_labellings(tmp_path):
+    touch(tmp_path, "1.mp4", "2.mp4", "3.mp4")
+    table = write(
+        tmp_path / "lists/table.csv",
+        "path,label,split,verb,noun,take",
+        "1.mp4,a,train,open,door,007",
+        "2.mp4,b,val,close,door,",
+        "3.mp4,b,train,close,box,008",
+    )
+    write(tmp_path / "lists/classes_verb.txt", "open", "close")
+    prepare("csv", tmp_path, tmp_path / "out/m.parquet", annotations=table)
+    manifest = read_manifest(tmp_path / "out/m.parquet", label_column="verb,noun")
+    assert manifest.labellings == {"verb": 2, "noun": 2}
+    assert manifest.classes == ("verb: open", "verb: close", "noun: box", "noun: door")
+    assert [video.labels for video in manifest.videos] == [(0, 3), (1, 3), (1, 2)]
+    assert parquet.read_table(tmp_path / "out/m.parquet")["take"].to_pylist() == ["007", None, "008"]
+    one = prepare_csv(tmp_path, annotations=table, split="train")
+    assert [entry.more["verb"] for entry in one.entries] == ["open", "close"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image
 
-from w3action.data.cache import decode_video
+from w3action.data.entry import decode_video
 from w3action.data.source import LIMIT_SECONDS, DecodeError
 from w3action.data.video import Video
 from w3action.data.workers import run_jobs

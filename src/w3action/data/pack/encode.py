@@ -20,8 +20,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from jaxtyping import Float64, UInt8
 
-from w3action.data.cache import decode_video
 from w3action.data.decode import DecodeError, VideoInfo, decode, probe
+from w3action.data.entry import decode_video
 from w3action.data.frame_folder import NOMINAL_FPS
 from w3action.data.pack.options import ENCODERS, PackOptions
 from w3action.data.video import Video

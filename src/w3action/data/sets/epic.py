@@ -185,8 +185,9 @@ def _read_segments(release: Release, annotations: Path, split: str, *, num_class
     for number, row in read_rows(path, columns=wanted):
         start, stop = (to_int(row[name], path=path, number=number, what=name) for name in times[2:])
         begin, end = (to_seconds(row[name], path=path, number=number) for name in times[:2])
-        if not (begin < end and 1 <= start <= stop):
-            raise ManifestError(f"{path}: line {number}: the segment is empty or starts before frame 1; correct it")
+        if not (begin < end and 0 <= start <= stop):
+            raise ManifestError(f"{path}: line {number}: the segment is empty or starts before frame 0; correct it")
+        start = max(start, 1)  # frames count from 1; a segment at second 0 may be rounded down to 0
         ids = [to_int(row[name], path=path, number=number, what=name) for name in labels] or [None, None]
         for task, place, count in zip(labels, ids, num_classes, strict=False):
             if place is not None and not 0 <= place < count:

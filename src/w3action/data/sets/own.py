@@ -5,9 +5,10 @@ label (see `w3action.data.manifest`), whose paths are relative to the root, and 
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from w3action.data.manifest import Manifest, read_manifest
+from w3action.data.manifest import Manifest, read_classes, read_further_columns, read_manifest
 from w3action.data.sets.annotation import read_class_list
 from w3action.data.sets.listing import Lister, Listing
 from w3action.data.video import ManifestError
@@ -36,7 +37,7 @@ def prepare_csv(
     classes: Path | None = None,
     allow_outside: bool = False,
 ) -> Listing:
-    """A table of paths and labels.
+    """A table of paths and labels; its further columns are kept, and `classes_COLUMN.txt` beside it with them.
 
     Args:
         root: the folder that the table's paths are relative to.
@@ -52,12 +53,30 @@ def prepare_csv(
         raise ManifestError(f"csv needs a table with the columns path and label as annotations, not {annotations}")
     names = read_class_list(classes) if classes is not None else None
     manifest = read_manifest(annotations, split=split, classes=names)
-    return _list(manifest, base=annotations.parent, root=root, allow_outside=allow_outside)
+    further = read_further_columns(annotations, split=split) or [{}] * len(manifest)
+    columns = sorted({name for row in further for name in row})
+    listed = {name: read_classes(annotations.parent / f"classes_{name}.txt") for name in columns}
+    return _list(
+        manifest,
+        base=annotations.parent,
+        root=root,
+        allow_outside=allow_outside,
+        further=further,
+        more_classes={name: found for name, found in listed.items() if found},
+    )
 
 
-def _list(manifest: Manifest, *, base: Path, root: Path, allow_outside: bool) -> Listing:
+def _list(
+    manifest: Manifest,
+    *,
+    base: Path,
+    root: Path,
+    allow_outside: bool,
+    further: Sequence[Mapping[str, str]] = (),
+    more_classes: Mapping[str, tuple[str, ...]] | None = None,
+) -> Listing:
     lister = Lister(root, allow_outside=allow_outside)
-    for video in manifest.videos:
+    for video, more in zip(manifest.videos, further or [{}] * len(manifest), strict=True):
         if video.byte_offset is not None:
             raise ManifestError(f"{video.path}: packed videos have their manifest already; train with that")
         in_frames = video.first_frame is not None or video.num_frames is not None
@@ -69,5 +88,6 @@ def _list(manifest: Manifest, *, base: Path, root: Path, allow_outside: bool) ->
             seconds=(video.start_seconds, video.end_seconds),
             frames=(video.first_frame or 0, video.num_frames) if in_frames else None,
             fps=video.fps,
+            more=more,
         )
-    return lister.finish(manifest.classes)
+    return lister.finish(manifest.classes, more_classes=more_classes)
