@@ -62,9 +62,8 @@ def _convolve(
         total += tl.sum(tl.load(other + place, inside, other=0.0).to(SUM) * number, axis=1)
     if ADDS:
         total += tl.load(bias).to(SUM)
-    # NaN stays in both.
-    total = 1.0 / (1.0 + tl.exp(-total)) if SIGMOID else tl.where(total <= 0.0, 0.0, total)
-    tl.store(y + frame * H * W + p, total, p < H * W)
+    rectified = tl.maximum(total, 0.0, propagate_nan=tl.PropagateNan.ALL)
+    tl.store(y + frame * H * W + p, 1.0 / (1.0 + tl.exp(-total)) if SIGMOID else rectified, p < H * W)
 
 
 @kernel
