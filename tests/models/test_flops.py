@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from w3action import kernels
 from w3action.models import Cost, count_cost, create_model
 
 
@@ -58,3 +59,10 @@ def test_counting_leaves_a_network_as_it_was(training):
     count_cost(model, num_frames=2, size=64)
     assert {m.training for m in model.modules()} == {training}
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_a_network_costs_the_same_where_its_small_networks_are_kernels_of_ours():
+    model = create_model("tsm_small", num_classes=3, attention="w3")
+    plain = count_cost(model, num_frames=2, size=64)
+    with kernels.using("triton"):
+        assert count_cost(model, num_frames=2, size=64) == plain
