@@ -8,18 +8,16 @@ Others are ignored: lists often say in `first_frame` or `num_frames` from where 
 span. Paths are relative to the table's folder. Whether a video exists is only seen when it is decoded.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv, parquet
+from pyarrow import csv
 
+from w3action.data.manifest_table import Row, read_table
 from w3action.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ManifestError, Video
 
 SPLITS = {  # what they are called: their name here
@@ -29,15 +27,6 @@ SPLITS = {  # what they are called: their name here
     "val": "val",
     "valid": "val",
     "validation": "val",
-}
-_NUMBERS = {  # columns: by which names, of which type
-    "start_seconds": (("start_seconds", "start_s"), pa.float64()),
-    "end_seconds": (("end_seconds", "end_s"), pa.float64()),
-    "start_frame": (("start_frame",), pa.int64()),
-    "end_frame": (("end_frame",), pa.int64()),
-    "byte_offset": (("byte_offset",), pa.int64()),
-    "num_bytes": (("num_bytes",), pa.int64()),
-    "fps": (("fps",), pa.float64()),
 }
 
 
@@ -65,7 +54,7 @@ class Manifest:
 
     def has_split(self, name: str) -> bool:
         """Whether videos are of a split; "val", "valid" and "validation" are the same."""
-        return any(_same(found, name) for found in self.splits)
+        return any(same_split(found, name) for found in self.splits)
 
     def split(self, name: str) -> "Manifest":
         """The videos of one split; "val", "valid" and "validation" are the same.
@@ -73,7 +62,7 @@ class Manifest:
         Raises:
             ManifestError: no video is of that split.
         """
-        videos = tuple(video for video in self.videos if video.split is not None and _same(video.split, name))
+        videos = tuple(video for video in self.videos if video.split is not None and same_split(video.split, name))
         if not videos:
             found = ", ".join(self.splits) or "none"
             raise ManifestError(
@@ -128,7 +117,7 @@ def read_manifest(
         return _read_labellings(source, split=split, classes=classes, columns=label_column.split(","))
     if not source.exists():
         raise ManifestError(f"{source}: no such file or folder; give a folder of class folders, a .csv or a .parquet")
-    rows = _read_folder(source) if source.is_dir() else _read_table(source, label_column=label_column)
+    rows = _read_folder(source) if source.is_dir() else read_table(source, label_column=label_column)
     class_list = find_class_list(source, label_column)
     names, labels = _resolve(
         rows,
@@ -186,15 +175,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-@dataclass(frozen=True)
-class _Row:
-    path: Path
-    label: str
-    split: str | None = None
-    place: dict[str, Any] = field(default_factory=dict)  # fields of Video that say which part of the file
-
-
-def _read_folder(folder: Path) -> list[_Row]:
+def _read_folder(folder: Path) -> list[Row]:
     tables = [table.name for table in _visible(folder) if table.suffix == ".csv" and "path" in _first_line(table)]
     if tables:
         raise ManifestError(f"{folder}: holds the manifests {', '.join(tables)}; give the path of one of them")
@@ -204,9 +185,9 @@ def _read_folder(folder: Path) -> list[_Row]:
     return _read_classes(folder)
 
 
-def _read_classes(folder: Path) -> list[_Row]:
+def _read_classes(folder: Path) -> list[Row]:
     rows = [
-        _Row(path=video, label=child.name)
+        Row(path=video, label=child.name)
         for child in _visible(folder)
         if child.is_dir()
         for video in _visible(child)
@@ -230,100 +211,8 @@ def _first_line(table: Path) -> list[str]:
         return file.readline().strip().split(",")
 
 
-def read_further_columns(source: Path, *, split: str | None = None) -> list[dict[str, str]]:
-    """What a table's rows say beyond `label` and what is read as a video's place, as texts; empty cells are left out.
-
-    The rows are those of `read_manifest` with the same split, in its order.
-
-    Raises:
-        ManifestError: it cannot be read.
-    """
-    known = {
-        "path",
-        "label",
-        "label_id",
-        "split",
-        "total_frames",
-        *(name for names, _ in _NUMBERS.values() for name in names),
-    }
-    names = [name for name in _open_table(source, {}).column_names if name not in known]
-    table = _open_table(source, dict.fromkeys((*names, "split"), pa.string()))
-    columns = [pc.cast(table[name], pa.string()).to_pylist() for name in names]
-    rows = [{name: text for name, text in zip(names, row, strict=True) if text} for row in zip(*columns, strict=True)]
-    if split is None or not rows:
-        return rows
-    return [row for row, own in zip(rows, table["split"].to_pylist(), strict=True) if own == split]
-
-
-def _open_table(source: Path, kinds: Mapping[str, pa.DataType]) -> pa.Table:
-    """Read a table, columns of a .csv as the given types.
-
-    Raises:
-        ManifestError: it is no table.
-    """
-    try:
-        if source.suffix == ".parquet":
-            return parquet.read_table(source)
-        if source.suffix == ".csv":
-            return csv.read_csv(source, convert_options=csv.ConvertOptions(column_types=dict(kinds)))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _unreadable(source, error) from error
-    raise ManifestError(f"{source}: no manifest; give a folder of class folders, a .csv or a .parquet")
-
-
-def _unreadable(source: Path, error: Exception) -> ManifestError:
-    reason = " ".join(str(error).split())
-    return ManifestError(f"{source}: cannot be read as {source.suffix[1:]}: {reason}; save it again")
-
-
-def _read_table(source: Path, *, label_column: str) -> list[_Row]:
-    kinds = {name: kind for names, kind in _NUMBERS.values() for name in names}
-    kinds |= {"path": pa.string(), "split": pa.string(), label_column: pa.string()}
-    table = _open_table(source, kinds)
-    try:
-        found = {name: _cast(table[name], kinds[name]) for name in table.column_names if name in kinds}
-    except pa.ArrowException as error:
-        raise _unreadable(source, error) from error
-    for name in ("path", label_column):
-        if name not in found:
-            raise ManifestError(
-                f"{source}: no column {name!r}; columns found: {', '.join(table.column_names)}; wanted: "
-                f"path, {label_column}[, split, start_seconds, end_seconds, start_frame, end_frame]"
-            )
-    if not table.num_rows:
-        raise ManifestError(f"{source}: holds no rows; give at least one line of path,{label_column}")
-    empty = [None] * table.num_rows
-    numbers = [next((found[name] for name in names if name in found), empty) for names, _ in _NUMBERS.values()]
-    columns = (found["path"], found[label_column], found.get("split", empty), zip(*numbers, strict=True))
-    rows = []
-    for number, (path, label, split, values) in enumerate(zip(*columns, strict=True), start=1):
-        if not path or not label:
-            raise ManifestError(f"{source}: row {number} has no path or no {label_column}; fill it in")
-        place = _place_of(dict(zip(_NUMBERS, values, strict=True)))
-        rows.append(_Row(path=source.parent / path, label=label, split=split or None, place=place))
-    return rows
-
-
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> list:
-    if pa.types.is_floating(column.type):  # tables written by pandas say NaN for nothing
-        values = [None if value is None or math.isnan(value) else value for value in column.to_pylist()]
-        return pc.cast(pa.array(values, column.type), kind).to_pylist()
-    return pc.cast(column, kind).to_pylist()
-
-
-def _place_of(values: dict[str, Any]) -> dict[str, Any]:
-    """Fields of `Video` from the numbers of a row."""
-    first, end = values.pop("start_frame"), values.pop("end_frame")
-    place = {name: value for name, value in values.items() if value is not None}
-    if first is not None:
-        place["first_frame"] = first
-    if end is not None:
-        place["num_frames"] = end - (first or 0)
-    return place
-
-
 def _resolve(
-    rows: Sequence[_Row],
+    rows: Sequence[Row],
     *,
     source: Path,
     classes: Sequence[str] | None,
@@ -362,7 +251,8 @@ def _is_id(label: str) -> bool:
     return re.fullmatch(r"\d+", label) is not None
 
 
-def _same(split: str, other: str) -> bool:
+def same_split(split: str, other: str) -> bool:
+    """Whether two names mean one split, as "val" and "validation" do."""
     return SPLITS.get(split.lower(), split) == SPLITS.get(other.lower(), other)
 
 

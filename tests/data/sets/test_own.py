@@ -58,3 +58,5 @@ def test_further_columns_of_a_table_train_as_labellings(tmp_path):
     assert parquet.read_table(tmp_path / "out/m.parquet")["take"].to_pylist() == ["007", None, "008"]
     one = prepare_csv(tmp_path, annotations=table, split="train")
     assert [entry.more["verb"] for entry in one.entries] == ["open", "close"]
+    same = prepare_csv(tmp_path, annotations=table, split="validation")  # another name of "val"
+    assert [entry.more["verb"] for entry in same.entries] == ["close"]

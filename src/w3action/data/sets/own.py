@@ -4,11 +4,13 @@
 label (see `w3action.data.manifest`), whose paths are relative to the root, and checks which of its videos are there.
 """
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from w3action.data.manifest import Manifest, read_classes, read_further_columns, read_manifest
+from w3action.data.manifest import Manifest, read_classes, read_manifest, same_split
+from w3action.data.manifest_table import read_further_columns
 from w3action.data.sets.annotation import read_class_list
 from w3action.data.sets.listing import Lister, Listing
 from w3action.data.video import ManifestError
@@ -52,8 +54,12 @@ def prepare_csv(
     if annotations is None or annotations.is_dir():
         raise ManifestError(f"csv needs a table with the columns path and label as annotations, not {annotations}")
     names = read_class_list(classes) if classes is not None else None
-    manifest = read_manifest(annotations, split=split, classes=names)
-    further = read_further_columns(annotations, split=split) or [{}] * len(manifest)
+    manifest = read_manifest(annotations, classes=names)
+    further = read_further_columns(annotations)
+    if split is not None:
+        wanted = manifest.split(split)
+        of_split = [video.split is not None and same_split(video.split, split) for video in manifest.videos]
+        manifest, further = wanted, list(itertools.compress(further, of_split))
     columns = sorted({name for row in further for name in row})
     listed = {name: read_classes(annotations.parent / f"classes_{name}.txt") for name in columns}
     return _list(
