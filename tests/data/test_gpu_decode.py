@@ -119,10 +119,13 @@ def test_what_it_cannot_do_a_cpu_does_with_the_same_frames(monkeypatch, video, f
         asked.append(count)
         return numbers.integers(0, count, (1, 4))
 
-    found = decode_video_on_gpu(video, pick, short_side=None, device="cpu")
+    monkeypatch.setattr(gpu_decode, "_has_warned", False)
+    with pytest.warns(UserWarning, match=r"decoded on the CPU, not on the GPU, .*x264\.mp4"):
+        found = decode_video_on_gpu(video, pick, short_side=None, device="cpu")
+    decode_video_on_gpu(video, pick, short_side=None, device="cpu")  # warns no second time: that would be an error
     expected = np.random.default_rng(0).integers(0, 60, 4)
     assert torch.equal(found.frames, decode_video(video, lambda count: expected, short_side=None).frames)
-    assert asked == [60], "random frames were drawn twice"
+    assert asked == [60, 60], "random frames were drawn twice"
 
 
 def unknown_codec(self, indices):

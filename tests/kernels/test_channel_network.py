@@ -7,7 +7,13 @@ from torch import Tensor
 from w3action import kernels
 from w3action.kernels import channel_network as module
 
-SIZES = [(2, 24, 5, 6), (1, 130, 8, 8), (1, 3, 1, 4), (2, 65, 17, 20)]  # B, C, T, C/r
+SIZES = [
+    (2, 24, 5, 6),
+    (1, 130, 8, 8),
+    (1, 3, 1, 4),
+    (2, 65, 16, 70),
+    (0, 8, 2, 4),
+]  # B, C, T, C/r; 70 is a launch more
 
 
 def drawn(size, device, dtype=torch.float32, *, over_time=True) -> list[Tensor]:
@@ -55,28 +61,44 @@ def test_it_is_equations_3_and_4(device, size, over_time, form):
     torch.testing.assert_close(mask, by_hand(*inputs), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("over_time", [True, False])
-@pytest.mark.parametrize("size", SIZES[:2])
-def test_errors_are_at_most_twice_those_of_the_plain_form(device, check_errors, size, dtype, over_time):
-    check_errors(masked, drawn(size, device, dtype, over_time=over_time), "triton")
+@pytest.mark.parametrize("size", SIZES[1:4])
+def test_errors_in_bfloat16_are_at_most_twice_those_of_the_plain_form(device, size, over_time):
+    inputs = [x.detach() for x in drawn(size, device, torch.bfloat16, over_time=over_time)]
+    (exact,) = masked(*(x.double() for x in inputs))
+    (plain,) = masked(*inputs)
+    with kernels.using("triton"):
+        (found,) = masked(*inputs)
+    assert found.dtype == plain.dtype == torch.bfloat16
+    last_bit = torch.finfo(torch.bfloat16).eps  # Triton's interpreter rounds towards zero
+    assert (found - exact).abs().max() <= 2 * (plain - exact).abs().max() + last_bit * exact.abs().max()
 
 
 def test_weights_may_be_wider_than_what_was_pooled(device):
-    inputs = drawn(SIZES[0], device)
-    inputs[:2] = [x.detach().bfloat16().requires_grad_() for x in inputs[:2]]
+    inputs = [x.detach() for x in drawn(SIZES[0], device)]
+    narrow = [x.bfloat16() for x in inputs[:2]]
     with kernels.using("triton"):
-        (mask,) = masked(*inputs)
-        gradients = torch.autograd.grad(mask.sum(), inputs)
-    assert mask.dtype == torch.float32
-    assert [gradient.dtype for gradient in gradients[:3]] == [torch.bfloat16, torch.bfloat16, torch.float32]
+        (mask,) = masked(*narrow, *inputs[2:])
+    torch.testing.assert_close(mask, masked(*(x.float() for x in narrow), *inputs[2:])[0])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_are_those_of_the_plain_form(device, create_graph):
+    inputs = drawn(SIZES[0], device)
+    gradients = []
+    for form in ("plain", "triton"):
+        with kernels.using(form):
+            (mask,) = masked(*inputs)
+            gradients.append(torch.autograd.grad(mask.square().sum(), inputs, create_graph=create_graph))
+    torch.testing.assert_close(*gradients)
+    assert all(gradient.requires_grad == create_graph for gradient in gradients[1])
 
 
 @pytest.mark.parametrize(
-    ("size", "dtype"), [((1, 8, 1024, 4), torch.float32), (SIZES[0], torch.float64)], ids=["long", "float64"]
+    ("size", "dtype"), [((1, 8, 17, 4), torch.float32), (SIZES[0], torch.float64)], ids=["long", "float64"]
 )
 def test_what_no_program_can_hold_takes_the_plain_form(device, monkeypatch, size, dtype):
     monkeypatch.setattr(module, "_mask", None)
-    inputs = drawn(size, device, dtype)
+    inputs = [x.detach() for x in drawn(size, device, dtype)]
     with kernels.using("triton"):
         assert masked(*inputs)[0].shape == size[:3]

@@ -48,7 +48,7 @@ def test_masks_that_are_left_out_pass_them_too():
 def test_small_networks_pass_them_too():
     def drawn(*shapes):
         numbers = torch.Generator().manual_seed(0)
-        return tuple(torch.randn(shape, generator=numbers, requires_grad=True) for shape in shapes)
+        return tuple(torch.randn(shape, generator=numbers) for shape in shapes)
 
     pooled, kernel = ((1, 2, 6), (1, 2, 6)), ((6, 1, 3), (6,))
     channels = drawn(*pooled, (4, 6), (4,), (6, 4), (6,), *kernel, *kernel)
@@ -84,7 +84,11 @@ def test_a_block_with_w3_launches_four_kernels_more_than_without(device, monkeyp
     launched = []
     for file in ("plane_pool", "channel_network", "channel_pool", "place_network", "mask_product"):
         module = importlib.import_module(f"w3action.kernels.{file}_triton")
-        monkeypatch.setattr(module, "launch", lambda *given, real=module.launch: launched.append(real(*given)))
+
+        def count(*given, real=module.launch, **options):
+            launched.append(real(*given, **options))
+
+        monkeypatch.setattr(module, "launch", count)
     monkeypatch.setattr(importlib.import_module("w3action.kernels.tiles"), "ENOUGH_PROGRAMS", 1)  # a GPU that is full
     layer = W3(8).eval().requires_grad_(False).to(device, dtype)
     x = torch.randn(1, 8, 2, 4, 4, dtype=dtype, device=device)
@@ -101,6 +105,25 @@ def test_a_block_with_w3_launches_four_kernels_more_than_without(device, monkeyp
     with Calls() as bare:
         (x + x).relu_()  # the end of a block without it
     assert len(launched) - len(bare.names) == 4
+
+
+@pytest.mark.parametrize("form", ["plain", "fused", "triton"])
+def test_an_empty_batch_stays_empty(device, form):
+    layer, x = W3(8).to(device), torch.randn(0, 8, 3, 5, 4, device=device, requires_grad=True)
+    with kernels.using(form):
+        attended = layer(x, shortcut=x, relu=True)
+    attended.features.sum().backward()
+    assert attended.features.shape == x.grad.shape == x.shape
+
+
+def test_a_traced_and_an_exported_layer_take_other_lengths():
+    layer = W3(8).eval().requires_grad_(False)
+    x, longer = torch.randn(1, 8, 3, 5, 4), torch.randn(1, 8, 6, 5, 4)
+    traced = torch.jit.trace(lambda x: layer(x).features, x, check_trace=False)
+    torch.testing.assert_close(traced(longer), layer(longer).features)
+    length = torch.export.Dim("T", min=2, max=64)
+    program = torch.export.export(layer, (x,), dynamic_shapes={"x": {2: length}})
+    torch.testing.assert_close(program.module()(longer).features, layer(longer).features)
 
 
 COMPILE = """

@@ -7,7 +7,7 @@ from torch import Tensor
 from w3action import kernels
 from w3action.kernels import place_network as module
 
-SIZES = [(2, 3, 7, 7), (1, 1, 14, 13), (1, 5, 3, 2)]  # B, T, H, W
+SIZES = [(2, 3, 7, 7), (1, 1, 14, 13), (1, 5, 3, 2), (0, 2, 3, 4)]  # B, T, H, W
 
 
 def drawn(shapes, device, dtype=torch.float32) -> list[Tensor]:
@@ -69,25 +69,47 @@ def test_over_time_it_is_equation_6(device, monkeypatch, size, form, most_places
         torch.testing.assert_close(over_time(*inputs)[0], 1 / (1 + (-expected).exp()), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("function", "inputs"), [(gated, gate_inputs), (over_time, video_inputs)])
-@pytest.mark.parametrize("size", SIZES)
-def test_errors_are_at_most_twice_those_of_the_plain_form(device, check_errors, size, function, inputs, dtype):
-    check_errors(function, inputs(size, device, dtype), "triton")
+@pytest.mark.parametrize("size", SIZES[:3])
+def test_errors_in_bfloat16_are_at_most_twice_those_of_the_plain_form(device, size, function, inputs):
+    given = [x.detach() for x in inputs(size, device, torch.bfloat16)]
+    (exact,), (plain,) = function(*(x.double() for x in given)), function(*given)
+    with kernels.using("triton"):
+        (found,) = function(*given)
+    assert found.dtype == plain.dtype == torch.bfloat16
+    last_bit = torch.finfo(torch.bfloat16).eps  # Triton's interpreter rounds towards zero
+    assert (found - exact).abs().max() <= 2 * (plain - exact).abs().max() + last_bit * exact.abs().max()
+
+
+@pytest.mark.parametrize(("function", "inputs"), [(gated, gate_inputs), (over_time, video_inputs)])
+def test_gradients_are_those_of_the_plain_form(device, function, inputs):
+    given = inputs(SIZES[2], device)
+    gradients = []
+    for form in ("plain", "triton"):
+        with kernels.using(form):
+            gradients.append(torch.autograd.grad(function(*given)[0].square().sum(), given))
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_kernel_with_its_maps_last_is_read_as_it_lies(device, monkeypatch):
+    average, maximum, weight, bias = (x.detach() for x in gate_inputs(SIZES[0], device))
+    last = weight.contiguous(memory_format=torch.channels_last)
+    assert last.stride() != weight.stride()
+    with kernels.using("triton"):
+        torch.testing.assert_close(gated(average, maximum, last, bias), gated(average, maximum, weight, bias))
 
 
 @pytest.mark.parametrize("form", ["plain", "triton"])
 def test_a_gate_may_have_no_bias(device, form):
-    average, maximum, weight, bias = gate_inputs(SIZES[0], device)
+    average, maximum, weight, bias = (x.detach() for x in gate_inputs(SIZES[0], device))
     with kernels.using(form):
         without = kernels.place_mask(average, maximum, weight, None)
         torch.testing.assert_close(without, kernels.place_mask(average, maximum, weight, 0 * bias))
-        torch.autograd.grad(without.sum(), (average, maximum, weight))
 
 
 @pytest.mark.parametrize("form", ["plain", "triton"])
 def test_maps_that_are_not_contiguous_are_read_right(device, form):
-    average, maximum, weight, bias = gate_inputs((1, 2, 4, 6), device)
+    average, maximum, weight, bias = (x.detach() for x in gate_inputs((1, 2, 4, 6), device))
     turned = [x.detach().transpose(2, 3).contiguous().transpose(2, 3) for x in (average, maximum)]
     with kernels.using(form):
         torch.testing.assert_close(gated(*turned, weight, bias), gated(average, maximum, weight, bias))

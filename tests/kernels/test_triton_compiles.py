@@ -9,6 +9,10 @@ import pytest
 
 CODE = """
 import importlib
+import os
+import pathlib
+import re
+import subprocess
 import triton.language as tl
 import triton
 from triton.backends.compiler import GPUTarget
@@ -37,8 +41,10 @@ for one, tile in (("stride_p", (8, 512)), ("stride_c", (64, 64))):
                 compile(f"{file} {name}", getattr(module, name), one=one, tile=tile, wide=wide)
                 print(file, name, one)
 
-def compile_all(module, sizes, fixed, half=()):
-    for name in [name for name in dir(module) if name in ("_forward", "_convolve", "_convolve_twice", "join")]:
+KERNELS = {"_forward", "_reduce", "_convolve", "_convolve_twice", "join"}
+
+def compile_all(module, sizes, fixed, half=(), warps=4, names=KERNELS):
+    for name in names & set(dir(module)):
         kernel = getattr(module, name)
         constant = {a: fixed[a] for a in kernel.arg_names if a in fixed}
         types = {
@@ -47,21 +53,31 @@ def compile_all(module, sizes, fixed, half=()):
         }
         places = {(i,): constant[a] for i, a in enumerate(kernel.arg_names) if a in constant}
         made = triton.compile(
-            ASTSource(fn=kernel, signature=types, constexprs=places), target=GPUTarget("cuda", 90, 32)
+            ASTSource(fn=kernel, signature=types, constexprs=places),
+            target=GPUTarget("cuda", 90, 32),
+            options={"num_warps": warps},
         )
-        assert made.asm["cubin"], name
+        file = pathlib.Path(os.environ["TRITON_CACHE_DIR"], "kernel.cubin")
+        file.write_bytes(made.asm["cubin"])
+        tool = triton.knobs.nvidia.cuobjdump.path
+        usage = subprocess.run([tool, "--dump-resource-usage", file], capture_output=True, text=True, check=True).stdout
+        stack = max(map(int, re.findall(r"STACK:([0-9]+)", usage)))
+        assert stack <= 128, f"{name}: {stack} bytes for each thread do not fit into registers"
         print(name)
 
 def imported(file):
     return importlib.import_module(f"w3action.kernels.{file}")
 
-channels = {"OVER_TIME": True, "TILE_T": 16, "TILE_C": 64}
-compile_all(imported("channel_network_triton"), "TCH", channels | {"TILE_H": 128}, half=("average", "maximum", "y"))
-compile_all(imported("channel_network_triton"), "TCH", channels | {"TILE_H": 16, "TILE_T": 64})
-places = {"TILE_P": 128, "TAPS": 64, "SUM": tl.float32, "ADDS": True}
-gate, video = ({"KT": t, "KH": k, "KW": k, "TWO": t == 1, "SIGMOID": t == 1} for t, k in ((1, 7), (3, 3)))
-compile_all(imported("place_network_triton"), "THW", places | gate)
-compile_all(imported("place_network_triton"), "THW", places | video)
+channels = {"OVER_TIME": True, "TILE_T": 16, "TILE_C": 64, "TILE_K": 16}
+for hidden, given in ((16, False), (64, False), (128, True)):
+    fixed = channels | {"TILE_H": hidden, "GIVEN": given}
+    compile_all(imported("channel_network_triton"), "TCH", fixed, half=("average", "maximum", "y"), warps=8)
+sizes = ("T", "H", "W", "to_other", "to_next")
+places = {"TILE_P": 128, "SUM": tl.float32, "ADDS": True}
+gate = {"KT": 1, "KH": 7, "KW": 7, "TAPS": 64, "TWO": True, "SIGMOID": True}
+video = {"KT": 3, "KH": 3, "KW": 3, "TAPS": 32, "TWO": False, "SIGMOID": False}
+compile_all(imported("place_network_triton"), sizes, places | gate, names={"_convolve"})
+compile_all(imported("place_network_triton"), sizes, places | video)
 compile_all(imported("tiles"), ("parts", "size"), {"TILE": 1024})
 """
 
@@ -74,4 +90,4 @@ def test_every_kernel_compiles_for_both_orders_of_memory(tmp_path):
         [sys.executable, "-c", CODE], capture_output=True, text=True, env=environment, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(done.stdout.splitlines()) == 14 + 2 + 4 + 1
+    assert len(done.stdout.splitlines()) == 14 + 6 + 3 + 1

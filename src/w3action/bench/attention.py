@@ -137,6 +137,8 @@ def bench_attention(
         on_setting(f"{mode}, {num_frames} frames, batch {batch}")
         clips = torch.randn(batch, 3, num_frames, size, size, device=place)
         labels = torch.arange(batch, device=place) % NUM_CLASSES
+        if any(VARIANTS[name].compiled for name in needed):
+            torch.compiler.reset()  # what was compiled for another size would be tried, or made general, for this one
         steps, moved = {}, {}
         for name in (name for name in VARIANTS if name in needed):
             variant = replace(VARIANTS[name], autocast=autocast)

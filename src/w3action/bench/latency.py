@@ -104,6 +104,8 @@ def bench_latency(
     for batch in batches:
         on_setting(f"batch {batch}")
         clips = torch.randn(batch, 3, num_frames, size, size, device=place)
+        if any(VARIANTS[name].compiled for name in chosen):
+            torch.compiler.reset()  # what was compiled for another size would be tried, or made general, for this one
         steps = {}
         for name in chosen:
             model = build(network, VARIANTS[name].attention)

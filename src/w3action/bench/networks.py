@@ -45,7 +45,7 @@ def inference_step(model: nn.Module, variant: Variant, clips: Tensor) -> Callabl
         assert isinstance(model, ActionModel)
         forward = for_inference(model, compiled=variant.compiled)
     else:
-        forward = torch.compile(model) if variant.compiled else model
+        forward = torch.compile(model, dynamic=False) if variant.compiled else model
 
     def step() -> Tensor:
         # A compiler keeps what it did under inference mode and under no_grad apart, and freezes under the second alone.
@@ -59,7 +59,7 @@ def inference_step(model: nn.Module, variant: Variant, clips: Tensor) -> Callabl
 def training_step(model: nn.Module, variant: Variant, clips: Tensor, labels: Tensor) -> Callable[[], None]:
     """Return a function that computes all gradients once, and drops them."""
     model.train()
-    forward = torch.compile(model) if variant.compiled else model
+    forward = torch.compile(model, dynamic=False) if variant.compiled else model
 
     def step() -> None:
         with kernels.using(variant.form):

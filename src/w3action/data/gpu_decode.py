@@ -1,11 +1,13 @@
 """Decode on a GPU, by torchcodec: for machines whose GPU has time to spare and whose cores do not.
 
 Frames are counted and picked as on a CPU, decoded and scaled on the GPU, and come back as a `Clip` like any other. What
-it cannot do is done by `decode_video`: folders of images, turned videos, codecs that the GPU does not know, and damaged
-files, so that their error is the same. Scaling is PyTorch's, not swscale's: numbers differ by a level or two.
+it cannot do `decode_video` does, and a warning says so once: turned videos, codecs that the GPU does not know, and
+damaged files, so that their error is the same. A span of a long video costs the reading of all its packets. Scaling is
+PyTorch's, not swscale's: numbers differ by a level or two.
 """
 
 import functools
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +23,8 @@ from w3action.data.shards import open_member
 from w3action.data.source import DecodeError, Source, VideoFile
 from w3action.data.span import Span
 from w3action.data.video import Video
+
+_has_warned = False
 
 
 def fault(device: str = "cuda") -> str | None:
@@ -54,7 +58,7 @@ def decode_video_on_gpu(
             clip = _decode(member, member.read(), pick, span=span, short_side=short_side, device=device)
     else:
         clip = _decode(video.path, str(video.path), pick, span=span, short_side=short_side, device=device)
-    return clip or decode_video(video, pick, short_side=short_side)
+    return clip if clip is not None else decode_video(video, pick, short_side=short_side)
 
 
 def _decode(
@@ -69,17 +73,26 @@ def _decode(
     """Return None where a CPU must do it; the second argument is the same video as torchcodec takes it."""
     from torchcodec.decoders import VideoDecoder
 
+    video_name = getattr(file, "name", file)
     try:
         with Source(file) as source:
             seconds, stream = list_frames(source).seconds, source.stream.index
         decoder = VideoDecoder(content, stream_index=stream, device=device)
-        inside = span.inside(seconds)
-        if len(decoder) != len(seconds) or getattr(decoder.metadata, "rotation", None) or not len(inside):
-            return None
-        indices = inside[check_indices(pick(len(inside)), num_frames=len(inside))]
+        rotation, num_frames = getattr(decoder.metadata, "rotation", None), len(decoder)
+    except DecodeError:
+        return None  # which will be raised again
+    except RuntimeError as error:
+        return _leave_to_cpu(f"{video_name}: {error}")
+    inside = span.inside(seconds)
+    if rotation or num_frames != len(seconds) or not len(inside):
+        return _leave_to_cpu(f"{video_name}: turned by {rotation or 0} degrees, {num_frames} of {len(seconds)} frames")
+    indices = inside[check_indices(pick(len(inside)), num_frames=len(inside))]
+    try:
         frames = decoder.get_frames_at(indices.tolist()).data  # (t, c, h, w)
-    except (DecodeError, RuntimeError):  # torchcodec's own errors are of the second kind
-        return None
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # of torchcodec
+        return _leave_to_cpu(f"{video_name}: {error}")
     height, width = frames.shape[2:]
     width, height = scaled_size(width, height, short_side=short_side)
     if (height, width) != tuple(frames.shape[2:]):
@@ -87,3 +100,12 @@ def _decode(
         frames = scaled.round_().clamp_(0, 255).to(torch.uint8)
     frames = frames.permute(0, 2, 3, 1).contiguous().cpu()  # as a CPU's frames lie
     return Clip(frames=frames.permute(3, 0, 1, 2), pts_seconds=torch.from_numpy(seconds[indices]))
+
+
+def _leave_to_cpu(reason: str) -> None:
+    """Say why, once: someone may wait for a GPU that does not work."""
+    global _has_warned
+    if not _has_warned:
+        _has_warned = True
+        line = next(iter(reason.splitlines()), reason)
+        warnings.warn(f"a video is decoded on the CPU, not on the GPU, and so may others be: {line}", stacklevel=2)

@@ -6,6 +6,7 @@ that cannot be decoded becomes a `BadVideo` in the batch, and the run goes on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -183,17 +184,20 @@ def make_loader(
     dataset: VideoDataset, sampler: Sampler[list[Key]], *, num_workers: int, pin_memory: bool = False
 ) -> DataLoader:
     """A loader of `ClipBatch`es; each worker computes on one thread."""
+    on_gpu = num_workers > 0 and dataset.decode_on == "cuda"
     return DataLoader(
         dataset,
         batch_sampler=sampler,
         collate_fn=collate,
         num_workers=num_workers,
         pin_memory=pin_memory,
-        worker_init_fn=_one_thread if num_workers else None,
+        worker_init_fn=partial(_start_worker, device=torch.cuda.current_device() if on_gpu else None),
         # A GPU cannot be used in a process that was forked from one that uses it.
-        multiprocessing_context="spawn" if num_workers and dataset.decode_on == "cuda" else None,
+        multiprocessing_context="spawn" if on_gpu else None,
     )
 
 
-def _one_thread(worker: int) -> None:
+def _start_worker(worker: int, *, device: int | None) -> None:
     torch.set_num_threads(1)
+    if device is not None:  # that of the process it works for, which may be one of several
+        torch.cuda.set_device(device)

@@ -42,13 +42,22 @@ def read_further_columns(source: Path) -> list[dict[str, str]]:
     known = {"path", "label", "label_id", "split", "total_frames"}
     known |= {name for names, _ in _NUMBERS.values() for name in names}
     first = _open_table(source, {})
-    names = [name for name in first.column_names if name not in known and not pa.types.is_nested(first[name].type)]
+    names = [
+        field.name
+        for field in first.schema
+        if field.name and field.name not in known and _is_text(field.type) and first.column_names.count(field.name) == 1
+    ]
     table = _open_table(source, dict.fromkeys(names, pa.string()))
     columns = [pc.cast(table[name], pa.string()).to_pylist() for name in names]
     return [
         {name: text for name, text in zip(names, row, strict=True) if text}
         for row in (zip(*columns, strict=True) if names else [()] * table.num_rows)
     ]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating)
+    return any(test(kind) for test in (*tests, pa.types.is_boolean, pa.types.is_null, pa.types.is_dictionary))
 
 
 def _open_table(source: Path, kinds: Mapping[str, pa.DataType]) -> pa.Table:

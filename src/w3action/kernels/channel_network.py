@@ -4,7 +4,7 @@
     M^c = sigmoid(K2 * relu(K1 * g))        each channel's own two kernels of three frames
 
 The arithmetic is nothing beside the features'; what it costs on a GPU is being launched: nine times if written plainly.
-The backward pass computes the plain form again.
+A wide hidden layer is a launch of its own: else every program would compute all of it. Training takes the plain form.
 """
 
 from jaxtyping import Float
@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from w3action.kernels import dispatch
-from w3action.kernels.operators import recomputed
+from w3action.kernels.operators import operator
 
 Affine = tuple[Tensor, Tensor]  # weight and bias of a layer
-MOST_HELD = 8192  # frames x C/r, padded: a program holds them all
+MOST_FRAMES = 16  # a program holds those of a clip
 
 
 def channel_mask(
@@ -36,8 +36,8 @@ def channel_mask(
     """
     time = (None,) * 4 if over_time is None else (*over_time[0], *over_time[1])
     weights = (*reduce, *expand, *time)
-    padded = dispatch.padded(average.shape[2]) * dispatch.padded(reduce[0].shape[0])
-    if not dispatch.takes_one_launch(average) or padded > MOST_HELD:
+    one_launch = dispatch.takes_one_launch(average, maximum, *weights)
+    if not one_launch or average.shape[2] > MOST_FRAMES:
         return _plain(average.transpose(1, 2), maximum.transpose(1, 2), *weights).transpose(1, 2)
     return _mask(average.transpose(1, 2), maximum.transpose(1, 2), *weights).transpose(1, 2)
 
@@ -77,10 +77,9 @@ def _shapes(average: Tensor, maximum: Tensor, reduce: Tensor, *weights: Tensor |
     return average.new_empty(average.shape, dtype=reduce.dtype)
 
 
-_mask = recomputed(
+_mask = operator(
     "channel_mask(Tensor average, Tensor maximum, Tensor reduce, Tensor reduce_bias, Tensor expand, Tensor expand_bias,"
     " Tensor? first, Tensor? first_bias, Tensor? second, Tensor? second_bias) -> Tensor",
     _compute,
     shapes=_shapes,
-    plain=_plain,
 )

@@ -10,7 +10,6 @@
 The environment variable `W3_KERNELS` sets it for a process, `using` for a block of code.
 """
 
-import functools
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ import torch
 from torch import Tensor
 
 SMALL_BYTES = 1 << 21  # features that stay in a CPU's cache by themselves: fewer and larger steps are faster
+
+HAS_TRITON = importlib.util.find_spec("triton") is not None  # it is imported only where it runs
 
 Kernels = Literal["auto", "plain", "fused", "triton"]
 
@@ -50,12 +51,6 @@ def using(kernels: Kernels) -> Iterator[None]:
         _chosen = before
 
 
-@functools.cache
-def has_triton() -> bool:
-    """Whether Triton is installed; it is imported only where it runs."""
-    return importlib.util.find_spec("triton") is not None
-
-
 def takes_plain(x: Tensor) -> bool:
     """Whether a call computes by the plain form, made of PyTorch's own operators."""
     if _chosen == "plain" or torch.jit.is_tracing() or torch.jit.is_scripting():
@@ -65,7 +60,7 @@ def takes_plain(x: Tensor) -> bool:
     if torch.compiler.is_exporting() and _chosen != "fused":
         return True
     if x.is_cuda:
-        return not has_triton()
+        return not HAS_TRITON
     if x.device.type != "cpu":
         return True
     return _chosen == "auto" and x.numel() * x.element_size() < SMALL_BYTES
@@ -80,9 +75,14 @@ def takes_frames_as_channels(x: Tensor, *, min_places: int, max_frames: int) -> 
     return not torch.compiler.is_exporting() and x.shape[1] <= max_frames and x.shape[2] * x.shape[3] >= min_places
 
 
-def takes_one_launch(x: Tensor) -> bool:
-    """Whether a small network on small tensors runs as one kernel: on a GPU, where launching is what it costs."""
-    return (x.is_cuda or _chosen == "triton") and x.dtype != torch.float64 and not takes_plain(x)
+def takes_one_launch(x: Tensor, *weights: Tensor | None) -> bool:
+    """Whether a small network on small tensors runs as one kernel: on a GPU, where launching is what it costs.
+
+    Not where gradients are wanted: the backward pass would compute all of the plain form again.
+    """
+    if not (x.is_cuda or _chosen == "triton") or x.dtype == torch.float64 or takes_plain(x):
+        return False
+    return not torch.is_grad_enabled() or not any(y is not None and y.requires_grad for y in (x, *weights))
 
 
 def padded(size: int) -> int:

@@ -73,7 +73,9 @@ def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """
     first = tensors[0]
     b, t = first.shape[:2]
-    frames = max(1, CACHED_BYTES // max(1, first[0, 0].numel() * first.element_size()))
+    if not first.numel():
+        return
+    frames = max(1, CACHED_BYTES // (first[0, 0].numel() * first.element_size()))
     joined = all(b == 1 or t == 1 or tensor.stride(0) == t * tensor.stride(1) for tensor in tensors)
     for clip in [tuple(tensor.flatten(0, 1) for tensor in tensors)] if joined else zip(*tensors, strict=True):
         yield from zip(*(tensor.split(frames) for tensor in clip), strict=True)

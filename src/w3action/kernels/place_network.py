@@ -4,8 +4,8 @@
     M^s = sigmoid(K2 * relu(K1 * g))                 3x3x3 kernels of one channel
 
 Written plainly these are eight launches, and convolutions of one channel that no library is fast at. K1 * g is computed
-again for each of K2's 27 numbers where maps are small, which is less than launching a kernel takes. The backward pass
-computes the plain form again.
+again for each of K2's 27 numbers where maps are small, which is less than launching a kernel takes. Training takes the
+plain form.
 """
 
 import torch
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from w3action.kernels import dispatch
 from w3action.kernels.frame_convolution import convolve_frames
-from w3action.kernels.operators import recomputed
+from w3action.kernels.operators import operator
 
 MOST_PLACES = 1 << 19  # of all maps together; beyond it equation 6 is two launches
 
@@ -27,7 +27,7 @@ def place_mask(
     bias: Float[Tensor, "1"] | None,
 ) -> Float[Tensor, "b t h w"]:
     """Return g, each number in (0, 1), in the weight's type."""
-    if dispatch.takes_one_launch(average):
+    if dispatch.takes_one_launch(average, maximum, weight, bias):
         return _mask(average, maximum, weight, bias)
     return _mask_plain(average, maximum, weight, bias)
 
@@ -38,7 +38,7 @@ def mask_over_time(
     second: tuple[Float[Tensor, "1 1 3 3 3"], Float[Tensor, "1"]],
 ) -> Float[Tensor, "b t h w"]:
     """Return M^s of g."""
-    if dispatch.takes_one_launch(mask):
+    if dispatch.takes_one_launch(mask, *first, *second):
         return _over_time(mask, *first, *second)
     return _over_time_plain(mask, *first, *second)
 
@@ -61,7 +61,7 @@ def _compute_mask(average: Tensor, maximum: Tensor, weight: Tensor, bias: Tensor
     from w3action.kernels import place_network_triton
 
     mask = _mask_shapes(average, maximum, weight, bias)
-    place_network_triton.gate(average.contiguous(), maximum.contiguous(), weight.contiguous(), bias, mask)
+    place_network_triton.gate(average.contiguous(), maximum.contiguous(), weight, bias, mask)
     return mask
 
 
@@ -87,15 +87,13 @@ def _over_time_shapes(mask: Tensor, first: Tensor, first_bias: Tensor, second: T
     return mask.new_empty(mask.shape, dtype=first.dtype)
 
 
-_mask = recomputed(
+_mask = operator(
     "place_mask(Tensor average, Tensor maximum, Tensor weight, Tensor? bias) -> Tensor",
     _compute_mask,
     shapes=_mask_shapes,
-    plain=_mask_plain,
 )
-_over_time = recomputed(
+_over_time = operator(
     "mask_over_time(Tensor mask, Tensor first, Tensor first_bias, Tensor second, Tensor second_bias) -> Tensor",
     _compute_over_time,
     shapes=_over_time_shapes,
-    plain=_over_time_plain,
 )

@@ -10,11 +10,11 @@ TILE_P = 128  # places of a program, one for each of its threads
 
 
 def gate(average: Tensor, maximum: Tensor, weight: Tensor, bias: Tensor | None, y: Tensor) -> None:
-    """Write sigmoid(K * [average, maximum] + b) of maps `(B, T, H, W)`."""
+    """Write sigmoid(K * [average, maximum] + b) of maps `(B, T, H, W)`; K may lie in memory with its maps last."""
     b, t, h, w = average.shape
     launch(
         _convolve, (b * t, divide(h * w, TILE_P)),
-        average, maximum, weight, weight if bias is None else bias, y,
+        average, maximum, weight, weight if bias is None else bias, y, weight.stride(1), weight.stride(3),
         t, h, w, 1, *weight.shape[2:], padded(weight.shape[2] * weight.shape[3]),
         True, bias is not None, True, TILE_P, sums_as(average)[0],
     )  # fmt: skip
@@ -25,7 +25,7 @@ def convolve(mask: Tensor, weight: Tensor, bias: Tensor, y: Tensor, *, sigmoid: 
     b, t, h, w = mask.shape
     launch(
         _convolve, (b * t, divide(h * w, TILE_P)),
-        mask, mask, weight, bias, y,
+        mask, mask, weight, bias, y, 0, 1,
         t, h, w, *weight.shape[2:], padded(weight[0, 0].numel()), False, True, sigmoid, TILE_P, sums_as(mask)[0],
     )  # fmt: skip
 
@@ -43,7 +43,7 @@ def convolve_twice(
 
 @kernel
 def _convolve(
-    x, other, weight, bias, y, T, H, W,
+    x, other, weight, bias, y, to_other, to_next, T, H, W,
     KT: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr, TAPS: tl.constexpr,
     TWO: tl.constexpr, ADDS: tl.constexpr, SIGMOID: tl.constexpr, TILE_P: tl.constexpr, SUM: tl.constexpr,
 ):  # fmt: skip
@@ -55,10 +55,10 @@ def _convolve(
     inside = _inside(t[:, None] + dt, p[:, None] // W + dy, p[:, None] % W + dx, T, H, W)
     inside &= (p < H * W)[:, None] & (tap < KT * KH * KW)[None, :]
     place = (frame * H * W + p)[:, None] + ((dt * H + dy) * W + dx)[None, :]
-    number = tl.load(weight + tap, tap < KT * KH * KW, other=0.0).to(SUM)[None, :]
+    number = tl.load(weight + tap * to_next, tap < KT * KH * KW, other=0.0).to(SUM)[None, :]
     total = tl.sum(tl.load(x + place, inside, other=0.0).to(SUM) * number, axis=1)
     if TWO:
-        number = tl.load(weight + KT * KH * KW + tap, tap < KT * KH * KW, other=0.0).to(SUM)[None, :]
+        number = tl.load(weight + to_other + tap * to_next, tap < KT * KH * KW, other=0.0).to(SUM)[None, :]
         total += tl.sum(tl.load(other + place, inside, other=0.0).to(SUM) * number, axis=1)
     if ADDS:
         total += tl.load(bias).to(SUM)

@@ -1,6 +1,7 @@
 """What the Triton kernels share: tiles, strides, the type they add up in. Imported only where Triton runs."""
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -44,7 +45,7 @@ def strides(planes: Tensor) -> tuple[int, int, int, int]:
 
 def num_parts(programs: int, *, most: int) -> int:
     """Return into how many parts a reduction is cut so that there are enough programs."""
-    return min(most, divide(ENOUGH_PROGRAMS, programs))
+    return min(most, divide(ENOUGH_PROGRAMS, max(1, programs)))
 
 
 def sums_as(planes: Tensor) -> tuple[tl.dtype, torch.dtype]:
@@ -53,10 +54,11 @@ def sums_as(planes: Tensor) -> tuple[tl.dtype, torch.dtype]:
     return (tl.float64 if dtype == torch.float64 else tl.float32), dtype
 
 
-def launch(compute: Any, grid: tuple[int, ...], first: Tensor, *arguments: object) -> None:
-    """Launch on the GPU of the first argument, which need not be the current one."""
-    with torch.cuda.device_of(first):
-        compute[grid](first, *arguments)
+def launch(compute: Any, grid: tuple[int, ...], first: Tensor, *arguments: object, **options: int) -> None:
+    """Launch on the GPU of the first argument, which need not be the current one; `options` are Triton's own."""
+    if math.prod(grid):  # an empty batch has nothing to compute
+        with torch.cuda.device_of(first):
+            compute[grid](first, *arguments, **options)
 
 
 @kernel

@@ -27,9 +27,11 @@ def count_cost(model: nn.Module, *, num_frames: int, size: int, in_channels: int
     clip = torch.empty(1, in_channels, num_frames, size, size, device=device)
     training = [module for module in model.modules() if module.training]
     model.eval()
-    # PyTorch's own operators are counted; those that W3 is made of on a GPU are not.
-    with FlopCounterMode(display=False) as counter, kernels.using("plain"), torch.no_grad():
-        model(clip)
-    for module in training:  # one by one: a frozen batch norm stays frozen
-        module.training = True
+    try:
+        # PyTorch's own operators are counted; those that W3 is made of on a GPU are not.
+        with FlopCounterMode(display=False) as counter, kernels.using("plain"), torch.no_grad():
+            model(clip)
+    finally:
+        for module in training:  # one by one: a frozen batch norm stays frozen
+            module.training = True
     return Cost(counter.get_total_flops() / 2 / 1e9, sum(p.numel() for p in model.parameters()))

@@ -64,7 +64,7 @@ def for_inference(
     options: dict[str, Any] = {"triton.cudagraphs": True} if cuda_graphs else {}
     if device.type == "cpu":
         options["freezing"] = True  # weights become constants, laid out once as oneDNN wants them
-    network.compile(options=options)
+    network.compile(options=options, dynamic=False)
     return network
 
 

@@ -74,6 +74,8 @@ def load_state(path: Path, *, model: ActionModel, optimizer: torch.optim.Optimiz
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             _, index, name = key.split(".")
+            if int(index) >= len(parameters):
+                raise WeightsError(f"{path}: the state of an optimiser of other parameters; remove it to start again")
             moments.setdefault(int(index), {})[name] = _in_order_of(parameters[int(index)], value)
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return progress

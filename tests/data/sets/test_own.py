@@ -44,10 +44,10 @@ def test_further_columns_of_a_table_train_as_labellings(tmp_path):
     touch(tmp_path, "1.mp4", "2.mp4", "3.mp4")
     table = write(
         tmp_path / "lists/table.csv",
-        "path,label,split,verb,noun,take",
-        "1.mp4,a,train,open,door,007",
-        "2.mp4,b,val,close,door,",
-        "3.mp4,b,train,close,box,008",
+        "path,label,split,verb,noun,take,twice,twice",
+        "1.mp4,a,train,open,door,007,1,2",
+        "2.mp4,b,val,close,door,,1,2",
+        "3.mp4,b,train,close,box,008,1,2",
     )
     write(tmp_path / "lists/classes_verb.txt", "open", "close")
     prepare("csv", tmp_path, tmp_path / "out/m.parquet", annotations=table)

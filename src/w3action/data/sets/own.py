@@ -28,7 +28,8 @@ def prepare_folder(root: Path, *, split: str | None = None, classes: Path | None
         ManifestError: no videos, or none of the split.
     """
     names = read_class_list(classes) if classes is not None else None
-    return _list(read_manifest(root, split=split, classes=names), base=root, root=root, allow_outside=True)
+    manifest = read_manifest(root, split=split, classes=names)
+    return _list(manifest, base=root, root=root, allow_outside=True, further=[{}] * len(manifest))
 
 
 def prepare_csv(
@@ -78,11 +79,11 @@ def _list(
     base: Path,
     root: Path,
     allow_outside: bool,
-    further: Sequence[Mapping[str, str]] = (),
+    further: Sequence[Mapping[str, str]],
     more_classes: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Listing:
     lister = Lister(root, allow_outside=allow_outside)
-    for video, more in zip(manifest.videos, further or [{}] * len(manifest), strict=True):
+    for video, more in zip(manifest.videos, further, strict=True):
         if video.byte_offset is not None:
             raise ManifestError(f"{video.path}: packed videos have their manifest already; train with that")
         in_frames = video.first_frame is not None or video.num_frames is not None
