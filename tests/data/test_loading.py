@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -230,3 +232,20 @@ class TestLoader:
         assert all(same(a, b) for a, b in zip(alone, many, strict=True))
         assert sum(len(batch) for batch in alone) == 6
         assert [bad.index for batch in alone for bad in batch.bad] == [6]
+
+
+@pytest.mark.parametrize(("decode_on", "method", "gpus"), [("cpu", "fork", []), ("cuda", "spawn", [3])])
+def test_workers_that_decode_on_a_gpu_are_spawned_and_use_their_process_s(monkeypatch, videos, decode_on, method, gpus):
+    chosen, before = [], torch.get_num_threads()
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    dataset = VideoDataset(videos, sample=train_frames, transform=TrainTransform(size=32), decode_on=decode_on)
+    assert pickle.loads(pickle.dumps(dataset)).decode_on == decode_on
+    loader = make_loader(dataset, EpochBatchSampler(7, batch_size=2), num_workers=2)
+    found = loader.multiprocessing_context
+    assert (found.get_start_method() if found is not None else "fork") == method
+    try:
+        loader.worker_init_fn(0)
+    finally:
+        torch.set_num_threads(before)
+    assert chosen == gpus
