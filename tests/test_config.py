@@ -139,7 +139,7 @@ EVERY_SETTING_CHANGED = RunConfig(
         "w.pt",
         "detector.pth",
     ),
-    data=DataConfig("flow", 4, 64, 70, "dense", (1.0, 0.5), "off", 0.4, "verb", 0.5, 0, 1.5),
+    data=DataConfig("flow", 4, 64, 70, "dense", (1.0, 0.5), "off", 0.4, "verb", 0.5, 0, 1.5, "cuda"),
     optim=OptimConfig("adamw", 0.1, 8, False, "cosine", (0.5,), 0.1, False, 0.8, 0.01, 5.0, True),
     mfr=True,
     mfr_weight=0.5,

@@ -58,8 +58,8 @@ class DataConfig:
     label_column: str = "label"  # several, as in "verb,noun", train a classifier each
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of each class's training clips, for learning curves
     num_workers: NonNegativeInt = 2
-    decode_on: Literal["cpu", "cuda"] = "cpu"  # cuda: training videos by torchcodec on a GPU, where it is installed
     cache_gib: NonNegativeFloat = 0.0  # decoded frames kept in memory; for small sets with num_workers=0
+    decode_on: Literal["cpu", "cuda"] = "cpu"  # cuda: training videos by torchcodec on a GPU, where it is installed
 
 
 @pydantic.with_config(_STRICT)

@@ -7,7 +7,7 @@ from drawn_videos import X264_GOP, read_numbers
 from PIL import Image
 
 from w3action.data import FrameCache, Video, decode, read_manifest
-from w3action.data import cache as cache_module
+from w3action.data import entry as entry_module
 from w3action.data.entry import decode_video
 
 CLIP_BYTES = 60 * 3 * 48 * 64  # all frames at short_side 48
@@ -28,7 +28,7 @@ def decoded(monkeypatch) -> list[int]:
         calls.append(clip.num_frames)
         return clip
 
-    monkeypatch.setattr(cache_module, "decode", counting)
+    monkeypatch.setattr(entry_module, "decode", counting)
     return calls
 
 

@@ -9,14 +9,13 @@ from w3action.kernels.channel_pool import gated_channel_pool
 from w3action.kernels.dispatch import Kernels, using
 from w3action.kernels.frame_shift import shift_frames
 from w3action.kernels.mask_product import apply_masks
-from w3action.kernels.place_network import gate_logits, mask_over_time, place_mask
+from w3action.kernels.place_network import mask_over_time, place_mask
 from w3action.kernels.plane_pool import pool_planes
 
 __all__ = [
     "Kernels",
     "apply_masks",
     "channel_mask",
-    "gate_logits",
     "gated_channel_pool",
     "mask_over_time",
     "place_mask",

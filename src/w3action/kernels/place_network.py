@@ -43,14 +43,9 @@ def mask_over_time(
     return _over_time_plain(mask, *first, *second)
 
 
-def gate_logits(average: Tensor, maximum: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return g before its sigmoid, by PyTorch's own operators."""
-    pooled = torch.stack((average, maximum), dim=2).flatten(0, 1).to(weight.dtype)  # (B T, 2, H, W)
-    return F.conv2d(pooled, weight, bias, padding=weight.shape[-1] // 2).view(average.shape)
-
-
 def _mask_plain(average: Tensor, maximum: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return gate_logits(average, maximum, weight, bias).sigmoid()
+    maps = torch.stack((average, maximum), dim=2).flatten(0, 1).to(weight.dtype)  # (B T, 2, H, W)
+    return F.conv2d(maps, weight, bias, padding=weight.shape[-1] // 2).view(average.shape).sigmoid()
 
 
 def _over_time_plain(mask: Tensor, first: Tensor, first_bias: Tensor, second: Tensor, second_bias: Tensor) -> Tensor:

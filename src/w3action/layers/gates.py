@@ -8,10 +8,11 @@ Source: "Knowing What, Where and When to Look" (2020), sections 3.1 and 3.2; aft
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.kernels import channel_mask, gate_logits, gated_channel_pool, place_mask, pool_planes
+from w3action.kernels import channel_mask, gated_channel_pool, place_mask, pool_planes
 
 MIN_HIDDEN = 4  # a narrow block (24 channels, reduction 16) would otherwise reason through one hidden number
 
@@ -85,8 +86,9 @@ class SpatialGate(nn.Module):
         pooled = gated_channel_pool(x, channel_mask)
         if isinstance(self.norm, nn.Identity):
             return place_mask(*pooled, self.conv.weight, self.conv.bias)
-        logits = gate_logits(*pooled, self.conv.weight, self.conv.bias)
-        return self.norm(logits.flatten(0, 1)[:, None]).view(logits.shape).sigmoid()
+        # By its modules: whoever folds norms into convolutions sees one behind the other.
+        maps = torch.stack(pooled, dim=2).flatten(0, 1).to(self.conv.weight.dtype)  # (B T, 2, H, W)
+        return self.norm(self.conv(maps)).view(pooled[0].shape).sigmoid()
 
 
 def weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor]:
