@@ -55,7 +55,7 @@ BENCH := --out runs/bench_gpu
 bench-gpu: $(READY)  ## time W3, TSM, training and the kernels on a GPU (not measured yet)
 	.venv/bin/w3 bench attention --frames 8 16 --batches 1 16 --bf16 --channels-last $(BENCH)/attention.json
 	.venv/bin/w3 bench latency --batches 1 16 $(BENCH)/latency.json
-	.venv/bin/w3 bench train --batch 16 --bf16 --channels-last $(BENCH)/training.json
+	.venv/bin/w3 bench train --batch 16 --bf16 $(BENCH)/training.json
 	$(PY) -m pytest tests/kernels
 
 lock: | $(UV)  ## pin the requirements again: names, versions and hashes, no addresses

@@ -81,7 +81,7 @@ def bench_training(
     batch: int = 1,
     ways: tuple[str, ...] = tuple(WAYS)[:4],
     autocast: bool = False,
-    channels_last: bool = False,
+    channels_last: bool = True,
     rounds: int = 5,
     device: str | None = None,
     on_way: Callable[[str], None] = lambda what: None,
@@ -95,7 +95,7 @@ def bench_training(
         batch: clips at once.
         ways: keys of `WAYS`; TSM is added.
         autocast: bfloat16.
-        channels_last: convolutions with channels last.
+        channels_last: convolutions with channels last, as `w3 train` has them.
         rounds: timings of each.
         device: None takes a GPU if there is one.
         on_way: called with the name of what is built and measured for memory next.

@@ -167,7 +167,7 @@ def train_verb(
     batch: int = 1,
     ways: tuple[str, ...] | None = None,
     bf16: bool = False,
-    channels_last: bool = False,
+    channels_last: bool = True,
     rounds: int = 5,
     device: str | None = None,
     out: Path | None = None,
@@ -182,7 +182,7 @@ def train_verb(
         batch: Clips at once.
         ways: Some of the ways to train; a wrong one names them all.
         bf16: Compute in bfloat16 where PyTorch's autocast does.
-        channels_last: Convolutions with their channels last.
+        channels_last: Convolutions with their channels last, as `w3 train` has them.
         rounds: Timings of each, in turn; the median counts.
         device: cpu or cuda; without it, a GPU if there is one.
         out: A JSON file for the figures.

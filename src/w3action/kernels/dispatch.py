@@ -67,12 +67,17 @@ def takes_plain(x: Tensor) -> bool:
 
 
 def takes_frames_as_channels(x: Tensor, *, min_places: int, max_frames: int) -> bool:
-    """Whether frames of maps `(B, T, H, W)` become the channels of a 2D convolution: on a CPU, where it pays."""
+    """Whether frames of maps `(B, T, H, W)` become the channels of a 2D convolution: on a CPU, where it pays.
+
+    One frame alone always does: PyTorch's 3D convolution of it in bfloat16 gives numbers that were in memory before.
+    """
     if x.device.type != "cpu" or _chosen == "plain" or torch.jit.is_tracing() or torch.jit.is_scripting():
         return False
     if _chosen != "auto":
         return True
-    return not torch.compiler.is_exporting() and x.shape[1] <= max_frames and x.shape[2] * x.shape[3] >= min_places
+    if torch.compiler.is_exporting():
+        return False
+    return x.shape[1] == 1 or (x.shape[1] <= max_frames and x.shape[2] * x.shape[3] >= min_places)
 
 
 def takes_one_launch(x: Tensor, *weights: Tensor | None) -> bool:
