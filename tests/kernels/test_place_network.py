@@ -91,7 +91,7 @@ def test_gradients_are_those_of_the_plain_form(device, function, inputs):
     torch.testing.assert_close(*gradients)
 
 
-def test_a_kernel_with_its_maps_last_is_read_as_it_lies(device, monkeypatch):
+def test_a_kernel_with_its_maps_last_is_read_as_it_lies(device):
     average, maximum, weight, bias = (x.detach() for x in gate_inputs(SIZES[0], device))
     last = weight.contiguous(memory_format=torch.channels_last)
     assert last.stride() != weight.stride()

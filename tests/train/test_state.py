@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from w3action.models import ActionModel, WeightsError, create_model
 from w3action.models.checkpoint import save_weights
+from w3action.models.memory_order import put_channels_last_
 from w3action.train.optimizer import build_optimizer, parameter_groups, set_learning_rate
 from w3action.train.state import Progress, load_state, save_state
 
@@ -142,3 +143,25 @@ def test_another_network_s_state_is_refused_and_nothing_is_loaded(arguments, tmp
     with pytest.raises(WeightsError, match="does not fit the network of this run's config: .*(missing|mis-shaped)"):
         load_state(tmp_path / "s", model=other, optimizer=its_optimizer)
     assert equal(other, before)
+
+
+def test_the_state_of_an_optimiser_of_other_parameters_is_refused(tmp_path):
+    model, optimizer = start("sgd", seed=0)
+    step(model, optimizer, 0)
+    save_state(tmp_path / "state.safetensors", model=model, optimizer=optimizer, progress=PROGRESS)
+    fewer = build_optimizer("sgd", [{"params": [model.head.classifier.weight]}], momentum=0.9)
+    with pytest.raises(WeightsError, match="optimiser of other parameters; remove it"):
+        load_state(tmp_path / "state.safetensors", model=model, optimizer=fewer)
+
+
+def test_moments_come_back_in_their_parameters_order_of_memory(tmp_path):
+    model, optimizer = start("adamw", seed=0)
+    put_channels_last_(model)
+    step(model, optimizer, 0)
+    save_state(tmp_path / "state.safetensors", model=model, optimizer=optimizer, progress=PROGRESS)
+    restored, its_optimizer = start("adamw", seed=1)
+    put_channels_last_(restored)
+    load_state(tmp_path / "state.safetensors", model=restored, optimizer=its_optimizer)
+    moments = [(x, m["exp_avg"]) for x, m in its_optimizer.state.items()]
+    assert any(not x.is_contiguous() for x, _ in moments)
+    assert all(x.stride() == moment.stride() for x, moment in moments)

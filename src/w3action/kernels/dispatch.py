@@ -90,11 +90,6 @@ def takes_one_launch(x: Tensor, *weights: Tensor | None) -> bool:
     return not torch.is_grad_enabled() or not any(y is not None and y.requires_grad for y in (x, *weights))
 
 
-def padded(size: int) -> int:
-    """Return the next power of two, at least 16: a side of the matrices that Triton multiplies."""
-    return max(16, 1 << (size - 1).bit_length())
-
-
 def takes_triton(x: Tensor) -> bool:
     """Whether an operator of ours computes by its Triton kernel."""
     return x.is_cuda or _chosen == "triton"

@@ -27,6 +27,11 @@ def divide(number: int, by: int) -> int:
     return -(-number // by)
 
 
+def padded(size: int) -> int:
+    """Return the next power of two, at least 16: a side of the matrices that Triton multiplies."""
+    return max(16, triton.next_power_of_2(size))
+
+
 def tile(planes: Tensor) -> tuple[int, int]:
     """Return (channels, places) of a tile, both powers of two: long in the direction in which memory runs."""
     c, p = (triton.next_power_of_2(size) for size in planes.shape[2:])

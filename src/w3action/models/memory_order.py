@@ -1,6 +1,6 @@
 """The order of a network's numbers in memory: with channels last, oneDNN and tensor cores need no other one between.
 
-A training step on two CPU cores takes 0.73 to 1.0 of its time with channels first in 2D (TSM on the small network and
+A training step on two CPU cores takes 0.72 to 1.06 of its time with channels first in 2D (TSM on the small network and
 on MobileNetV2), and in 3D with bf16 0.70 to 0.94; in 3D with fp32 0.93 to 1.25 (docs/decisions/kernels.md).
 """
 
