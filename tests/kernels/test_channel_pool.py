@@ -6,7 +6,7 @@ import torch
 
 from w3action import kernels
 
-FORMS = ("fused", "triton")
+FORMS = ("fused", "native", "triton")
 
 
 def mask_for(x: torch.Tensor) -> torch.Tensor:

@@ -25,10 +25,30 @@ LARGE = torch.empty(1, 64, 8, 64, 64)  # 8 MB
         ("triton", SMALL, False, True),
     ],
 )
-def test_a_form_is_taken_call_by_call(form, x, plain, triton):
+def test_a_form_is_taken_call_by_call(monkeypatch, form, x, plain, triton):
+    monkeypatch.setattr(dispatch.native, "available", lambda dtype: False)
     with kernels.using(form):
         assert dispatch.takes_plain(x) == plain
         assert dispatch.takes_triton(x) == triton
+
+
+@pytest.mark.parametrize(
+    ("form", "x", "compiled"),
+    [
+        ("auto", SMALL, True),
+        ("auto", LARGE, True),
+        ("auto", LARGE.half(), False),
+        ("auto", LARGE.to("meta"), False),
+        ("native", SMALL, True),
+        ("fused", LARGE, False),
+    ],
+)
+def test_compiled_functions_are_taken_where_there_are_some(monkeypatch, form, x, compiled):
+    monkeypatch.setattr(dispatch.native, "available", lambda dtype: dtype in (torch.float32, torch.bfloat16))
+    with kernels.using(form):
+        assert dispatch.takes_native(x) == compiled
+        if compiled:
+            assert not dispatch.takes_plain(x)
 
 
 def test_the_form_before_comes_back_even_after_an_error():
@@ -41,7 +61,7 @@ def test_the_form_before_comes_back_even_after_an_error():
 def test_an_unknown_form_is_refused(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is for users
     with (
-        pytest.raises(ValueError, match="kernels is 'fast'; choose one of auto, plain, fused, triton"),
+        pytest.raises(ValueError, match="kernels is 'fast'; choose one of auto, plain, fused, native, triton"),
         kernels.using("fast"),
     ):
         pass

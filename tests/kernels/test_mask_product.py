@@ -6,7 +6,7 @@ import torch
 
 from w3action import kernels
 
-FORMS = ("fused", "triton")
+FORMS = ("fused", "native", "triton")
 PARTS = ("channel", "spatial", "shortcut", "relu")
 CHOICES = [PARTS, PARTS[:2], PARTS[:3], ("channel",), ("spatial", "relu"), ()]
 

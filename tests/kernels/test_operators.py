@@ -107,7 +107,7 @@ def test_a_block_with_w3_launches_four_kernels_more_than_without(device, monkeyp
     assert len(launched) - len(bare.names) == 4
 
 
-@pytest.mark.parametrize("form", ["plain", "fused", "triton"])
+@pytest.mark.parametrize("form", ["plain", "fused", "native", "triton"])
 def test_an_empty_batch_stays_empty(device, form):
     layer, x = W3(8).to(device), torch.randn(0, 8, 3, 5, 4, device=device, requires_grad=True)
     with kernels.using(form):
@@ -136,7 +136,7 @@ def attend(layer, x):
 
 torch.manual_seed(0)
 layer, x = W3(8, initial_mask=0.5), torch.randn(2, 8, 3, 5, 4, requires_grad=True)
-for form in ("plain", "fused"):
+for form in ("plain", "fused", "native"):
     with kernels.using(form):
         found = torch.compile(attend, fullgraph=True, backend="aot_eager")(layer, x)
         expected = attend(layer, x)
@@ -151,7 +151,7 @@ def test_w3_compiles_whole_and_trains_the_same():  # in a process of its own: he
     subprocess.run([sys.executable, "-c", COMPILE], check=True, timeout=300)
 
 
-@pytest.mark.parametrize(("form", "ours"), [("auto", False), ("fused", True)])
+@pytest.mark.parametrize(("form", "ours"), [("auto", False), ("fused", True), ("native", True)])
 def test_an_exported_program_has_our_operators_only_if_asked(form, ours):
     layer, x = W3(8).eval(), torch.randn(1, 8, 3, 5, 4)
     with kernels.using(form):
@@ -163,7 +163,7 @@ def test_an_exported_program_has_our_operators_only_if_asked(form, ours):
 def test_operators_cost_no_import_of_the_compiler():
     code = (
         "import sys, torch; from w3action import kernels; x = torch.randn(1, 4, 2, 3, 3, requires_grad=True)\n"
-        "with kernels.using('fused'): kernels.apply_masks(x, None, None, relu=True).sum().backward()\n"
+        "kernels.apply_masks(x, None, None, relu=True).sum().backward()\n"
         "assert 'torch._dynamo' not in sys.modules; assert 'triton' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

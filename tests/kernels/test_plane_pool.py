@@ -5,7 +5,7 @@ import torch
 
 from w3action import kernels
 
-FORMS = ("fused", "triton")
+FORMS = ("fused", "native", "triton")
 
 
 @pytest.mark.parametrize("form", ["plain", *FORMS])

@@ -5,7 +5,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from w3action.layers import CBAM, W3, Masks
+from w3action.layers import Masks
 from w3action.models.resnet import BasicBlock, Bottleneck, resnet18, resnet34, resnet50, resnet101, small
 from w3action.models.slots import Fillers, Slots
 
@@ -59,24 +59,6 @@ def test_a_block_is_temporal_then_branch_then_attention(block_type, place, strid
     expected = {"residual": (0.5 * branch + identity).relu(), "output": 0.5 * (branch + identity).relu()}
     torch.testing.assert_close(y, expected[place])
     assert masks == Masks()
-
-
-@pytest.mark.parametrize("attention", [W3, CBAM])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_addition_and_relu_join_an_attention_s_product_where_no_gradient_is_wanted(attention, stride, scramble):
-    slots = Slots(Scale(3.0, masks=False), attention(16), "residual")
-    block = scramble(nn.ModuleDict({"0": Bottleneck(16, 4, stride=stride, slots=slots)}))["0"]
-    x = torch.randn(6, 16, 9, 7)
-    apart, masks = block(x, 3)
-    calls = []
-    block.slots.attention.register_forward_hook(lambda module, inputs, given, y: calls.append(given), with_kwargs=True)
-    with torch.inference_mode():
-        together, same_masks = block(x, 3)
-    torch.testing.assert_close(together, apart.detach())
-    torch.testing.assert_close(same_masks, masks)
-    assert calls[0]["relu"]
-    block(x, 3)
-    assert calls[1] == {}
 
 
 def test_a_small_network_s_blocks_let_frames_meet_twice(scramble):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from w3action.layers import Masks
+from w3action.layers import W3, Masks
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 FIRST = Position(0, 0, (1, 1, 1, 1))
@@ -60,6 +60,42 @@ def test_attention_acts_at_its_own_place_alone(place):
         assert torch.equal(y, x / 2 if asked == place else x)
         assert (masks is not None) == (asked == place)
     assert slots.attend(x, 3, place)[1].channel.shape == (2, 3, 3)
+
+
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("place", ["residual", "output"])
+@pytest.mark.parametrize(
+    "attention", [Halve, lambda: W3(3, initial_mask=0.5), lambda: None], ids=["Halve", "W3", "none"]
+)
+def test_a_block_ends_with_attention_addition_and_relu(attention, place, relu, scramble):
+    attend = attention()
+    slots = Slots(None, attend and scramble(attend), place)
+    y, shortcut = (torch.randn(6, 3, 5, 4, requires_grad=True) for _ in range(2))
+
+    def apart(y: Tensor, shortcut: Tensor) -> Tensor:
+        if place == "residual":
+            y = slots.attend(y, 3, place)[0]
+        y = y + shortcut
+        y = y.relu() if relu else y
+        return slots.attend(y, 3, place)[0] if place == "output" else y
+
+    expected = apart(y, shortcut)
+    gradients = torch.autograd.grad(expected.square().sum(), (y, shortcut))
+    for frames, close in ((fold, slots.close_clips), (lambda x: x, lambda y, x, relu: slots.close(y, x, 3, relu=relu))):
+        given = [x * 1 if frames is not fold else unfold(x * 1, 3) for x in (y, shortcut)]
+        closed, masks = close(*given, relu=relu)
+        torch.testing.assert_close(frames(closed), expected)
+        assert (masks is None) == (attend is None)
+        found = torch.autograd.grad(frames(closed).square().sum(), (y, shortcut))
+        torch.testing.assert_close(found, gradients)
+
+
+def test_an_addition_that_w3_makes_itself_costs_no_pass_of_its_own():
+    slots, given = Slots(None, W3(3), "residual"), []
+    slots.attention.register_forward_hook(lambda module, inputs, named, y: given.append(named), with_kwargs=True)
+    slots.close(torch.randn(6, 3, 5, 4), torch.randn(6, 3, 5, 4), 3, relu=True)
+    assert given[0]["relu"]
+    assert given[0]["shortcut"].shape == (2, 3, 3, 5, 4)
 
 
 def test_fillers_build_for_a_position_and_its_channels():

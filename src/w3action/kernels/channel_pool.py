@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from w3action.kernels import dispatch
+from w3action.kernels import dispatch, native
 from w3action.kernels.layout import as_planes, as_rows, empty_features, groups_of_places, pieces, sums_in
 from w3action.kernels.operators import differentiable, operator
 
@@ -49,6 +49,9 @@ def _compute(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         from w3action.kernels import channel_pool_triton
 
         channel_pool_triton.forward(planes, rows, average, maximum)
+    elif dispatch.takes_native(x):
+        sums, maximum = native.reduce(planes, rows, over_channels=True)
+        average = sums.div_(x.shape[1])
     else:
         for run, run_rows, run_average, run_maximum in pieces(planes, rows, average, maximum):
             for some in groups_of_places(run):
@@ -78,6 +81,9 @@ def _compute_gradient(
         from w3action.kernels import channel_pool_triton
 
         grad_rows = channel_pool_triton.backward(grad_average, grad_maximum, maximum, planes, rows, grad)
+    elif dispatch.takes_native(x):
+        sums = grad_average / x.shape[1]
+        grad_rows = native.reduce_backward(planes, rows, maximum, sums, grad_maximum, grad, over_channels=True)
     else:
         for piece in pieces(planes, rows, grad_average, grad_maximum, maximum, grad, grad_rows):
             _differentiate_run(*piece)

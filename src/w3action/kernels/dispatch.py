@@ -2,9 +2,11 @@
 
 | kernels | on a GPU | on a CPU | in an exported program |
 |---|---|---|---|
-| `auto` | Triton if it is installed, else plain | in the cache; plain under 2 MB | plain: PyTorch's own operators |
+| `auto` | Triton if it is installed, else plain | compiled; where that cannot be, in the cache, or plain under 2 MB | \
+plain: PyTorch's own operators |
 | `plain` | plain | plain | plain |
 | `fused` | as `auto` | in the cache | ours: it runs where w3action is installed |
+| `native` | as `auto` | compiled; in the cache for types without | ours |
 | `triton` | Triton | Triton's interpreter, for tests | ours |
 
 The environment variable `W3_KERNELS` sets it for a process, `using` for a block of code.
@@ -19,11 +21,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from w3action.kernels import native
+
 SMALL_BYTES = 1 << 21  # features that stay in a CPU's cache by themselves: fewer and larger steps are faster
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None  # it is imported only where it runs
 
-Kernels = Literal["auto", "plain", "fused", "triton"]
+Kernels = Literal["auto", "plain", "fused", "native", "triton"]
 
 
 def _check(kernels: str, where: str) -> str:
@@ -57,13 +61,19 @@ def takes_plain(x: Tensor) -> bool:
         return True
     if _chosen == "triton":
         return False
-    if torch.compiler.is_exporting() and _chosen != "fused":
+    if torch.compiler.is_exporting() and _chosen == "auto":
         return True
     if x.is_cuda:
         return not HAS_TRITON
     if x.device.type != "cpu":
         return True
-    return _chosen == "auto" and x.numel() * x.element_size() < SMALL_BYTES
+    small = _chosen == "auto" and x.numel() * x.element_size() < SMALL_BYTES
+    return small and (torch.compiler.is_compiling() or not takes_native(x))  # a compiler fuses the small by itself
+
+
+def takes_native(x: Tensor) -> bool:
+    """Whether an operator of ours computes by compiled functions."""
+    return _chosen in ("auto", "native") and x.device.type == "cpu" and native.available(x.dtype)
 
 
 def takes_frames_as_channels(x: Tensor, *, min_places: int, max_frames: int) -> bool:

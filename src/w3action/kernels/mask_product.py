@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from w3action.kernels import dispatch
+from w3action.kernels import dispatch, native
 from w3action.kernels.layout import (
     as_maps,
     as_planes,
@@ -79,6 +79,9 @@ def _compute(x: Tensor, channel: Tensor | None, spatial: Tensor | None, shortcut
 
         mask_product_triton.forward(planes, rows, maps, added, y, relu=relu)
         return features
+    if dispatch.takes_native(x):
+        native.scale(planes, rows, maps, added, y, relu=relu)
+        return features
     for piece in pieces(planes, rows, maps, y, *(() if added is None else (added,))):
         _apply_run(*piece, relu=relu)
     return features
@@ -128,6 +131,8 @@ def _compute_gradient(
         from w3action.kernels import mask_product_triton
 
         grad_rows, grad_maps = mask_product_triton.backward(grad_y, planes, rows, maps, grad, *behind)
+    elif dispatch.takes_native(x):
+        grad_rows, grad_maps = native.scale_backward(grad_y, planes, rows, maps, grad, *(behind or (None, None)))
     else:
         for piece in pieces(planes, grad_y, rows, maps, grad, grad_rows, grad_maps, *behind):
             _differentiate_run(*piece)

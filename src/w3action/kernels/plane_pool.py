@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from w3action.kernels import dispatch
+from w3action.kernels import dispatch, native
 from w3action.kernels.layout import as_planes, empty_features, pieces, sums_in
 from w3action.kernels.operators import differentiable, operator
 
@@ -36,6 +36,9 @@ def _compute(x: Tensor) -> tuple[Tensor, Tensor]:
 
         plane_pool_triton.forward(planes, average, maximum)
         return average, maximum
+    if dispatch.takes_native(x):
+        sums, maxima = native.reduce(planes, None, over_channels=False)
+        return average.copy_(sums / planes.shape[3]), maximum.copy_(maxima)
     for run, run_average, run_maximum in pieces(planes, average, maximum):
         torch.mean(run, dim=2, out=run_average)
         torch.amax(run, dim=2, out=run_maximum)
@@ -59,6 +62,10 @@ def _compute_gradient(grad_average: Tensor, grad_maximum: Tensor, x: Tensor, max
         plane_pool_triton.backward(grad_average, grad_maximum, planes, maximum, grad)
         return features
     dtype, size = sums_in(x.dtype), planes.shape[3]
+    if dispatch.takes_native(x):
+        largest, sums, maxima = (end.to(dtype) for end in (maximum, grad_average / size, grad_maximum))
+        native.reduce_backward(planes, None, largest, sums, maxima, grad, over_channels=False)
+        return features
     for run, run_maximum, g_average, g_maximum, out in pieces(planes, maximum, grad_average, grad_maximum, grad):
         largest = torch.eq(run, run_maximum[..., None], out=torch.empty_like(run, dtype=dtype))  # 1 where it is, else 0
         elsewhere = g_average.to(dtype) / size  # (n, C)

@@ -46,10 +46,9 @@ class PooledBottleneck(Bottleneck):
 
     def forward(self, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
         """Map `(N, C, H, W)` to the block's output and the masks of its attention."""
-        y, inside = self.slots.attend(self.branch(x, num_frames), num_frames, "residual")
-        y = y + (x if self.downsample is None else self.downsample(x))
-        y, behind = self.slots.attend(y.relu_() if self.last_relu else y, num_frames, "output")
-        return y, inside or behind
+        y = self.branch(x, num_frames)
+        identity = x if self.downsample is None else self.downsample(x)
+        return self.slots.close(y, identity, num_frames, relu=self.last_relu)
 
 
 def pooled_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:

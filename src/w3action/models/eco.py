@@ -65,10 +65,8 @@ class Block3D(nn.Module):
         """Map sums to the block's sum and the masks of its attention."""
         activated = self.bn1(x).relu_()
         y = activated if self.slots.temporal is None else self.slots.temporal(activated)
-        y, inside = self.slots.attend_clips(self.conv2(self.bn2(self.conv1(y)).relu_()), "residual")
-        identity = x if self.downsample is None else self.downsample(activated)
-        y, behind = self.slots.attend_clips(y + identity, "output")
-        return y, inside or behind
+        y = self.conv2(self.bn2(self.conv1(y)).relu_())
+        return self.slots.close_clips(y, x if self.downsample is None else self.downsample(activated), relu=False)
 
 
 def conv3d(in_channels: int, width: int, *, stride: int = 1) -> nn.Conv3d:

@@ -47,10 +47,7 @@ class InvertedResidual(nn.Module):
         """Map `(B*T, C, H, W)` to the block's output and the masks of its attention."""
         if self.slots is None:
             return self.conv(x), None
-        y = self.conv(self.slots.before(x, num_frames))
-        y, inside = self.slots.attend(y, num_frames, "residual")
-        y, behind = self.slots.attend(x + y, num_frames, "output")
-        return y, inside or behind
+        return self.slots.close(self.conv(self.slots.before(x, num_frames)), x, num_frames, relu=False)
 
 
 def conv_norm_relu6(

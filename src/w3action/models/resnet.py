@@ -6,11 +6,10 @@ Source: "Deep Residual Learning for Image Recognition" (He et al., CVPR 2016); s
 a bottleneck, as torchvision has it.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.layers import W3, Masks
+from w3action.layers import Masks
 from w3action.models.backbone import Backbone, start_convolutions_
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
@@ -70,14 +69,7 @@ def residual(block: BasicBlock | Bottleneck, x: Tensor, num_frames: int) -> tupl
     """Run a block: branch with its temporal operation, attention, addition."""
     y = block.branch(x, num_frames)
     identity = x if block.downsample is None else block.downsample(x)
-    attention = block.slots.attention
-    # Where gradients are wanted, the parts by themselves are faster (docs/decisions/kernels.md).
-    if isinstance(attention, W3) and block.slots.place == "residual" and not torch.is_grad_enabled():
-        attended, masks = attention(unfold(y, num_frames), shortcut=unfold(identity, num_frames), relu=True)
-        return fold(attended), masks
-    y, inside = block.slots.attend(y, num_frames, "residual")
-    y, behind = block.slots.attend((y + identity).relu_(), num_frames, "output")
-    return y, inside or behind
+    return block.slots.close(y, identity, num_frames, relu=True)
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:

@@ -98,10 +98,8 @@ class Bottleneck(nn.Module):
 
 def residual(block: BasicBlock | Bottleneck, x: Tensor) -> tuple[Tensor, Masks | None]:
     """Run a block: branch, attention, addition."""
-    y, inside = block.slots.attend_clips(block.branch(x), "residual")
-    identity = x if block.downsample is None else block.downsample(x)
-    y, behind = block.slots.attend_clips((y + identity).relu_(), "output")
-    return y, inside or behind
+    y = block.branch(x)
+    return block.slots.close_clips(y, x if block.downsample is None else block.downsample(x), relu=True)
 
 
 def slots_at(fillers: Fillers, position: Position, *, out_channels: int) -> Slots:

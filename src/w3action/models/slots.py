@@ -15,7 +15,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.layers import Masks
+from w3action.layers import W3, Masks
 
 Place = Literal["residual", "output"]
 
@@ -82,6 +82,33 @@ class Slots(nn.Module):
         """Apply the second temporal operation, if there is one, to the input of the branch's second convolution."""
         return x if self.between is None else fold(self.between(unfold(x, num_frames)))
 
+    def close(
+        self, y: Float[Tensor, "bt c h w"], shortcut: Float[Tensor, "bt c h w"], num_frames: int, *, relu: bool
+    ) -> tuple[Float[Tensor, "bt c h w"], Masks | None]:
+        """End a residual block: attention on its branch `y`, addition, ReLU, attention behind; `y` is overwritten."""
+        if self.joins:
+            attended, masks = self.close_clips(unfold(y, num_frames), unfold(shortcut, num_frames), relu=relu)
+            return fold(attended), masks
+        y, inside = self.attend(y, num_frames, "residual")
+        y, behind = self.attend(_added(y, shortcut, attended=inside is not None, relu=relu), num_frames, "output")
+        return y, inside or behind
+
+    def close_clips(
+        self, y: Float[Tensor, "b c t h w"], shortcut: Float[Tensor, "b c t h w"], *, relu: bool
+    ) -> tuple[Float[Tensor, "b c t h w"], Masks | None]:
+        """End a residual block of clips that were never folded."""
+        if self.joins:
+            assert self.attention is not None
+            return self.attention(y, shortcut=shortcut, relu=relu)
+        y, inside = self.attend_clips(y, "residual")
+        y, behind = self.attend_clips(_added(y, shortcut, attended=inside is not None, relu=relu), "output")
+        return y, inside or behind
+
+    @property
+    def joins(self) -> bool:
+        """Whether the attention adds the shortcut itself, in the pass in which it applies its masks."""
+        return isinstance(self.attention, W3) and self.place == "residual"
+
     def attend(
         self, x: Float[Tensor, "bt c h w"], num_frames: int, place: Place
     ) -> tuple[Float[Tensor, "bt c h w"], Masks | None]:
@@ -98,6 +125,12 @@ class Slots(nn.Module):
         if self.attention is None or self.place != place:
             return x, None
         return self.attention(x)
+
+
+def _added(y: Tensor, shortcut: Tensor, *, attended: bool, relu: bool) -> Tensor:
+    # In place: new memory costs more than adding. What an attention gave may be a view, where autograd would copy.
+    y = y + shortcut if attended else y.add_(shortcut)
+    return y.relu_() if relu else y
 
 
 def fold(clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:
