@@ -1,6 +1,7 @@
 """The commands as a user types them, with right and with wrong input."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -140,3 +141,18 @@ def test_a_traceback_can_be_had(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["w3", "bench", "flops", "nothing"])
     with pytest.raises(ValueError, match="unknown model"):
         cli.main()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "3000"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
+    ],
+)
+def test_threads_wait_as_the_user_says_or_briefly(monkeypatch, capsys, given, expected):
+    kept = {name: value for name, value in os.environ.items() if "OMP" not in name}
+    monkeypatch.setattr(os, "environ", kept | given)
+    assert w3(monkeypatch, capsys, "--help")[0] == 0
+    assert {name: value for name, value in os.environ.items() if "OMP" in name} == expected

@@ -17,8 +17,7 @@ VERBS = (runs, lists, sets, bench, studies)  # importing them adds their verbs, 
 
 def main() -> None:
     """Run `w3`. With W3_TRACEBACK=1 an error shows where it was raised."""
-    # Threads that wait for each other by spinning make a busy machine ten times slower (docs/decisions/threads.md).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _let_threads_sleep_soon()
     try:
         code = app.cli(prog="w3", description=w3action.__doc__, config=(tyro.conf.FlagCreatePairsOff,))
     except (ValueError, OSError) as error:
@@ -30,3 +29,14 @@ def main() -> None:
         print("w3: stopped" + ("; go on with --resume" if "train" in sys.argv[1:2] else ""), file=sys.stderr)
         code = 130
     sys.exit(code or 0)
+
+
+def _let_threads_sleep_soon() -> None:
+    """Ask for threads that spin for a moment and then sleep, unless the environment says how they wait.
+
+    Threads that spin for long make a busy machine several times slower; threads that sleep at once, a free machine
+    (docs/decisions/threads.md). The second variable is heeded by PyTorch's OpenMP library on Linux alone.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
