@@ -1,11 +1,13 @@
 """A MobileNetV2 with empty slots is torchvision's; with filled slots, each acts where the block says."""
 
+import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from w3action.layers import Masks
-from w3action.models.mobilenet_v2 import InvertedResidual, mobilenet_v2
+from w3action.models.mobilenet_v2 import InvertedResidual, StridedDepthwise, mobilenet_v2
 from w3action.models.slots import Fillers, Slots
 
 
@@ -60,3 +62,36 @@ class Sizes(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Masks]:
         return x, Masks(spatial=x[:, 0])
+
+
+class Convolutions(TorchDispatchMode):
+    """The types in which convolutions are computed."""
+
+    def __enter__(self):
+        self.types = []
+        return super().__enter__()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.overloadpacket is torch.ops.aten.convolution:
+            self.types.append(args[0].dtype)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_strided_depthwise_convolutions_train_in_float32_under_autocast(training):
+    conv, x = StridedDepthwise(4, 4, 3, stride=2, padding=1, groups=4, bias=False), torch.randn(2, 4, 9, 7)
+    with torch.set_grad_enabled(training), torch.autocast("cpu", torch.bfloat16), Convolutions() as computed:
+        y = conv(x.bfloat16())
+    assert computed.types == [torch.float32 if training else torch.bfloat16]
+    assert y.dtype == torch.bfloat16
+    expected = conv(x.bfloat16().float())
+    torch.testing.assert_close(y.float(), expected, rtol=2e-2, atol=2e-2)
+    if training:
+        given, wanted = (torch.autograd.grad(z.float().sum(), conv.weight)[0] for z in (y, expected))
+        torch.testing.assert_close(given, wanted)
+
+
+def test_only_strided_ones_are_of_that_kind():
+    convs = [conv for conv in mobilenet_v2(Fillers()).modules() if isinstance(conv, nn.Conv2d)]
+    assert sum(isinstance(conv, StridedDepthwise) for conv in convs) == 4
+    assert all(isinstance(conv, StridedDepthwise) == (conv.groups > 1 and conv.stride == (2, 2)) for conv in convs)
