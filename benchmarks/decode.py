@@ -75,7 +75,7 @@ def main():
 def describe(args: argparse.Namespace) -> dict:
     return {
         "what": f"{SIZE[0]}x{SIZE[1]}, {SECONDS} s, 8 segments, shorter side 256, centre 224, normalised; one thread",
-        "note": "Clips a second of processor time. The machine was shared with other work while this ran: heed the "
+        "note": "Clips a second of processor time. The machine may have been shared with other work: heed the "
         "ratios, which were taken round by round, not the rates.",
         "date": datetime.date.today().isoformat(),
         "cores": os.cpu_count(),
