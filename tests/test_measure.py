@@ -2,7 +2,9 @@ import dataclasses
 import json
 
 import pytest
+from safetensors.torch import load_file
 
+from w3action import measure as measuring
 from w3action.config import DataConfig, ModelConfig, RunConfig
 from w3action.data import ManifestError
 from w3action.evaluate import UnreadableVideosError
@@ -39,6 +41,19 @@ def test_the_report_says_all_that_is_needed_to_repeat_it(run, tabletop):
     assert not {"data.num_workers", "data.cache_gib"} & set(report["changed"])
     assert {"version", "commit", "torch", "device", "split", "protocol"} <= report.keys()
     assert report["gflops"] == pytest.approx(measured.cost.gflops)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_scores_are_those_of_the_network_as_it_was_trained(run, tabletop, tmp_path, monkeypatch, bf16):
+    folded = measure(run, data=tabletop, split="test", num_workers=0, out=tmp_path / "folded", bf16=bf16)
+    prepared = []
+    monkeypatch.setattr(measuring, "for_inference", lambda model: prepared.append(model) or model.eval())
+    trained = measure(run, data=tabletop, split="test", num_workers=0, out=tmp_path / "trained")
+    scores, expected = (load_file(measured.scores)["scores"] for measured in (folded, trained))
+    error = (scores - expected).abs().max()
+    assert len(prepared) == 1
+    assert (0 < error < 1e-4) if not bf16 else (1e-4 < error < 0.1)
+    assert json.loads(folded.report.read_text())["precision"] == ("bfloat16" if bf16 else "float32")
 
 
 def test_costs_count_every_view_at_its_own_size(run, tabletop):

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from w3action.data import FrameCache, read_manifest
 from w3action.data.clip import modality_of
 from w3action.data.identity import identity
@@ -17,6 +19,7 @@ from w3action.labellings import are_right
 from w3action.measurement import Measurement, origin_of, write_measurement
 from w3action.models import count_cost, load_checkpoint
 from w3action.models.checkpoint import WEIGHTS_FILE
+from w3action.models.for_inference import for_inference
 from w3action.train.folder import RUN_FILE
 
 
@@ -31,6 +34,7 @@ def measure(
     skip_bad: bool = False,
     batch_size: int = 16,
     num_workers: int = 2,
+    bf16: bool = False,
     device: str | None = None,
     cache: FrameCache | None = None,
     on_start: Callable[[int], None] = lambda count: None,
@@ -48,6 +52,7 @@ def measure(
         skip_bad: leave out videos that cannot be read, and say how many; otherwise they are an error.
         batch_size: views at once.
         num_workers: processes that decode.
+        bf16: compute in bfloat16 where PyTorch's autocast does.
         device: where to compute; None takes a GPU if there is one.
         cache: decoded frames to use again.
         on_start: called with the number of videos.
@@ -64,23 +69,24 @@ def measure(
     clip, in_channels = checkpoint.clip_format, checkpoint.model.arguments["in_channels"]
     on_start(len(manifest.videos))
     started = time.perf_counter()
-    scores = evaluate_videos(
-        checkpoint.model,
-        manifest.videos,
-        classes=checkpoint.classes,
-        sizes=checkpoint.sizes,
-        protocol=chosen,
-        num_frames=clip.num_frames,
-        size=clip.size,
-        resize=clip.resize,
-        modality=modality_of(in_channels),
-        device=placed,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        skip_bad=skip_bad,
-        cache=cache,
-        on_videos=on_videos,
-    )
+    with torch.autocast(placed.type, torch.bfloat16, enabled=bf16):
+        scores = evaluate_videos(
+            for_inference(checkpoint.model),
+            manifest.videos,
+            classes=checkpoint.classes,
+            sizes=checkpoint.sizes,
+            protocol=chosen,
+            num_frames=clip.num_frames,
+            size=clip.size,
+            resize=clip.resize,
+            modality=modality_of(in_channels),
+            device=placed,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            skip_bad=skip_bad,
+            cache=cache,
+            on_videos=on_videos,
+        )
     seconds = time.perf_counter() - started
     sizes = checkpoint.sizes
     metrics, single = compute_all_metrics(scores.scores, scores.labels, sizes)
@@ -118,7 +124,7 @@ def measure(
             chosen.fusion,
             {**about, "gflops": cost.gflops * num_views, "params": cost.params},
         )
-    about |= {"device": str(placed), "settings": settings}
+    about |= {"device": str(placed), "precision": "bfloat16" if bf16 else "float32", "settings": settings}
     write_measurement(measurement, scored, about=about, title=run.name)
     return measurement
 

@@ -66,6 +66,7 @@ def eval_verb(
     skip_bad: bool = False,
     batch_size: int = 16,
     num_workers: int = 2,
+    bf16: bool = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a run on labelled videos.
@@ -80,6 +81,7 @@ def eval_verb(
         skip_bad: Leave out videos that cannot be read, and count them.
         batch_size: Views at once.
         num_workers: Processes that decode.
+        bf16: Compute in bfloat16 where PyTorch's autocast does.
         as_json: Print JSON instead of text.
     """
     from w3action.evaluate.metrics import most_confused
@@ -97,6 +99,7 @@ def eval_verb(
             skip_bad=skip_bad,
             batch_size=batch_size,
             num_workers=num_workers,
+            bf16=bf16,
             on_start=lambda count: progress.update(task, total=count),
             on_videos=lambda count: progress.advance(task, count),
         )
