@@ -1,10 +1,12 @@
 """Compiling at first use: what is kept, what is shared, and what happens where it cannot be done."""
 
+import functools
 import logging
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -19,28 +21,83 @@ needs_a_compiler = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Compile into an empty folder, and forget it afterwards."""
+    """Begin with an empty folder, and nothing loaded."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    fresh = native_build.library.__wrapped__
-    monkeypatch.setattr(native_build, "library", fresh)
+    monkeypatch.setattr(native_build, "_library", functools.cache(native_build._library.__wrapped__))
     return tmp_path / "w3action" / "kernels"
 
 
+@pytest.fixture
+def commands(monkeypatch):
+    """What is run from now on, without the compiler's name."""
+    run, seen = native_build._run, []
+    monkeypatch.setattr(native_build, "_run", lambda command: seen.append(command[1:]) or run(command))
+    return seen
+
+
+def compiler(path, script: str) -> str:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None or sys.platform != "linux", reason="there is no gcc")
+def test_where_there_is_gcc_there_are_compiled_functions():
+    """Else all that is said of them elsewhere would be tested on the slower form."""
+    assert native_build.library(torch.float32) is not None
+    assert native_build.library(torch.bfloat16) is not None
+
+
 @needs_a_compiler
-def test_what_was_compiled_is_kept(folder, monkeypatch):
+def test_what_was_compiled_is_kept(folder, monkeypatch, commands):
     assert native_build.library(torch.float32).scale
     (first,) = folder.iterdir()
-    run, commands = native_build._run, []
-    monkeypatch.setattr(native_build, "_run", lambda command: commands.append(command) or run(command))
-    native_build.library(torch.float32)
-    assert [command[1:] for command in commands] == [["--version"]]
+    assert len(commands) == 3
+    native_build._library.cache_clear()
+    assert native_build.library(torch.float32).scale
+    assert commands[3:] == [["--version"]]
     assert list(folder.iterdir()) == [first]
+
+
+@needs_a_compiler
+def test_a_kept_file_that_does_not_load_is_compiled_again(folder, commands):
+    native_build.library(torch.float32)
+    (kept,) = folder.iterdir()
+    kept.unlink()  # the one in memory is not written over
+    kept.write_bytes(b"")
+    kept.chmod(0o700)
+    native_build._library.cache_clear()
+    assert native_build.library(torch.float32).scale
+    assert len(commands) == 6
+    assert kept.stat().st_size > 0
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_another_user_could_have_written_is_not_loaded(folder, commands, what):
+    native_build.library(torch.float32)
+    (kept,) = folder.iterdir()
+    (kept if what == "file" else folder).chmod(0o777)
+    native_build._library.cache_clear()
+    assert native_build.library(torch.float32).scale
+    assert len(commands) == 6
+
+
+@needs_a_compiler
+def test_what_is_kept_is_its_owner_s_alone_to_write(folder):
+    before = os.umask(0)
+    try:
+        native_build.library(torch.float32)
+    finally:
+        os.umask(before)
+    assert all(not path.stat().st_mode & 0o022 for path in (folder, *folder.iterdir()))
 
 
 @needs_a_compiler
 def test_each_type_and_each_set_of_flags_has_a_file_of_its_own(folder, monkeypatch):
     native_build.library(torch.float32)
     native_build.library(torch.bfloat16)
+    native_build._library.cache_clear()
     monkeypatch.setattr(native_build, "FLAGS", ("-O1", *native_build.FLAGS[1:]))
     native_build.library(torch.float32)
     assert len(list(folder.iterdir())) == 3
@@ -54,32 +111,57 @@ def test_other_types_have_none(dtype):
 def test_without_a_compiler_there_is_none(monkeypatch):
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert native_build.find_compiler() is None
+    assert native_build.find_compilers() == []
     assert native_build.library(torch.float32) is None
 
 
 def test_the_compiler_that_cc_names_comes_first(monkeypatch, tmp_path):
-    own = tmp_path / "own"
-    own.write_text("#!/bin/sh\n")
-    own.chmod(0o755)
+    own = compiler(tmp_path / "own", "")
     monkeypatch.setenv("CC", f"{own} -m64")
-    assert native_build.find_compiler() == [str(own), "-m64"]
+    assert native_build.find_compilers()[0] == [own, "-m64"]
 
 
 @needs_a_compiler
-@pytest.mark.parametrize(
-    "script",
-    ["echo broken >&2; exit 1", 'case "$*" in *-shared*) for f; do :; done; echo no > "$f";; esac'],
-    ids=["refuses", "writes nonsense"],
-)
+def test_where_one_compiler_refuses_the_next_is_tried(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("CC", compiler(tmp_path / "broken", "echo no such flag >&2; exit 1"))
+    assert native_build.library(torch.float32).scale
+    assert not caplog.records
+
+
+BROKEN = {
+    "refuses": "echo no such flag >&2; exit 1",
+    "says what is no text": "printf '\\377' >&2; exit 1",
+    "writes nonsense": 'case "$*" in *-shared*) for file; do :; done; echo no > "$file";; esac',
+    "makes another library": 'case "$*" in *-shared*) set -- -shared -o "$4" -x c /dev/null;; esac; exec gcc "$@"',
+}
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
 def test_a_compiler_that_fails_is_told_of_once_and_the_slower_form_computes(script, monkeypatch, tmp_path, caplog):
-    broken = tmp_path / "broken"
-    broken.write_text(f"#!/bin/sh\n{script}\n")
-    broken.chmod(0o755)
-    monkeypatch.setenv("CC", str(broken))
-    with caplog.at_level(logging.WARNING):
-        assert native_build.library(torch.float32) is None
-    assert "cannot be compiled" in caplog.text or "slower form" in caplog.text
+    monkeypatch.setenv("CC", compiler(tmp_path / "broken", script))
+    find = native_build.find_compilers
+    monkeypatch.setattr(native_build, "find_compilers", lambda: find()[:1])
+    x = torch.randn(1, 3, 2, 4, 4)
+    with kernels.using("native"):
+        found = [kernels.apply_masks(x, None, None, relu=True) for _ in range(2)]
+    assert all(torch.equal(y, x.relu()) for y in found)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "slower form" in caplog.text
+
+
+@pytest.mark.parametrize("command", ["gcc '", "no-such-compiler"])
+def test_a_cc_that_is_no_command_stops_nothing(monkeypatch, command):
+    monkeypatch.setenv("CC", command)
+    with kernels.using("native"):
+        assert kernels.apply_masks(torch.ones(1, 3, 2, 4, 4), None, None).sum() == 96
+
+
+def test_without_a_home_nothing_stops(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(native_build.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    with kernels.using("native"):
+        assert kernels.apply_masks(torch.ones(1, 3, 2, 4, 4), None, None).sum() == 96
 
 
 def test_where_pytorch_has_other_threads_there_is_none(monkeypatch):
@@ -87,10 +169,18 @@ def test_where_pytorch_has_other_threads_there_is_none(monkeypatch):
     assert native_build.library(torch.float32) is None
 
 
-def test_a_folder_that_cannot_be_written_is_no_failure(monkeypatch, tmp_path):
+@needs_a_compiler
+def test_a_folder_that_cannot_be_written_only_costs_compiling_again(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert native_build.library(torch.float32) is None
+    assert native_build.library(torch.float32).scale
+
+
+@needs_a_compiler
+def test_of_several_threads_one_compiles(commands):
+    with ThreadPoolExecutor(4) as pool:
+        assert len({id(found) for found in pool.map(native_build.library, [torch.float32] * 4)}) == 1
+    assert len(commands) == 3
 
 
 @needs_a_compiler

@@ -167,3 +167,32 @@ def test_operators_cost_no_import_of_the_compiler():
         "assert 'torch._dynamo' not in sys.modules; assert 'triton' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("form", ["fused", "native"])
+def test_derivatives_of_derivatives_are_refused_not_wrong(form):
+    layer, x = W3(8), torch.randn(1, 8, 2, 4, 4, requires_grad=True)
+    with kernels.using(form):
+        (gradient,) = torch.autograd.grad(layer(x).features.square().sum(), x, create_graph=True)
+        with pytest.raises(RuntimeError, match=r"no derivatives of derivatives.*using\('plain'\)"):
+            gradient.square().sum().backward()
+    with kernels.using("plain"):
+        (gradient,) = torch.autograd.grad(layer(x).features.square().sum(), x, create_graph=True)
+        gradient.square().sum().backward()
+    assert x.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("form", ["auto", "fused", "native"])
+def test_derivatives_taken_forwards_are_those_of_the_plain_form(form):
+    layer, x, along = W3(8), torch.randn(1, 8, 2, 4, 4), torch.randn(1, 8, 2, 4, 4)
+
+    def attend(x):
+        return layer(x, shortcut=x, relu=True).features
+
+    found = []
+    for chosen in (form, "plain"):
+        with kernels.using(chosen):
+            _, change = torch.func.jvp(attend, (x,), (along,))
+            found.append((change, torch.func.grad(lambda x: attend(x).square().sum())(x)))
+    torch.testing.assert_close(*found)
+    assert found[0][0].abs().sum() > 0

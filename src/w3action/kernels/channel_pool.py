@@ -13,7 +13,7 @@ from torch import Tensor
 
 from w3action.kernels import dispatch, native
 from w3action.kernels.layout import as_planes, as_rows, empty_features, groups_of_places, pieces, sums_in
-from w3action.kernels.operators import differentiable, operator
+from w3action.kernels.operators import derivative, differentiable
 
 
 def gated_channel_pool(
@@ -131,7 +131,7 @@ def _differentiate(ctx, grad_average: Tensor, grad_maximum: Tensor) -> tuple[Ten
     return grad, None if mask is None else grad_mask.to(mask.dtype)
 
 
-_pool_backward = operator(
+_pool_backward = derivative(
     "gated_channel_pool_backward(Tensor grad_average, Tensor grad_maximum, Tensor x, Tensor? mask, Tensor maximum)"
     " -> (Tensor grad, Tensor grad_mask)",
     _compute_gradient,

@@ -20,6 +20,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from w3action.kernels import native
 
@@ -55,9 +56,14 @@ def using(kernels: Kernels) -> Iterator[None]:
         _chosen = before
 
 
-def takes_plain(x: Tensor) -> bool:
-    """Whether a call computes by the plain form, made of PyTorch's own operators."""
-    if _chosen == "plain" or torch.jit.is_tracing() or torch.jit.is_scripting():
+def takes_plain(x: Tensor, *, can_be_native: bool = True) -> bool:
+    """Whether a call computes by the plain form, made of PyTorch's own operators.
+
+    Args:
+        x: the features.
+        can_be_native: whether the kernel is among the compiled ones.
+    """
+    if _chosen == "plain" or torch.jit.is_tracing() or torch.jit.is_scripting() or _is_transformed():
         return True
     if _chosen == "triton":
         return False
@@ -67,8 +73,18 @@ def takes_plain(x: Tensor) -> bool:
         return not HAS_TRITON
     if x.device.type != "cpu":
         return True
-    small = _chosen == "auto" and x.numel() * x.element_size() < SMALL_BYTES
-    return small and (torch.compiler.is_compiling() or not takes_native(x))  # a compiler fuses the small by itself
+    if _chosen != "auto" or x.numel() * x.element_size() >= SMALL_BYTES:
+        return False
+    if torch.compiler.is_compiling():  # a compiler fuses the small by itself; in bfloat16 what it makes crashes (2.15)
+        return x.dtype != torch.bfloat16
+    return not (can_be_native and takes_native(x))
+
+
+def _is_transformed() -> bool:
+    """Whether derivatives are taken in a way that operators of ours do not know: forwards, or by `torch.func`."""
+    if torch.compiler.is_compiling():
+        return False
+    return forward_ad._current_level >= 0 or torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def takes_native(x: Tensor) -> bool:

@@ -24,7 +24,7 @@ def shift_frames(x: Float[Tensor, "b c t h w"], *, from_next: int, from_previous
         raise ValueError(
             f"{from_next} and {from_previous} channels are to move; there are {x.shape[1]}, and 0 is least"
         )
-    if dispatch.takes_plain(x):
+    if dispatch.takes_plain(x, can_be_native=False):
         return shift_frames_plain(x, from_next=from_next, from_previous=from_previous)
     return _shift(x, from_next, from_previous, 1)
 

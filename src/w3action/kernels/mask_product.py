@@ -21,7 +21,7 @@ from w3action.kernels.layout import (
     pieces,
     sums_in,
 )
-from w3action.kernels.operators import differentiable, operator
+from w3action.kernels.operators import derivative, differentiable
 
 
 def apply_masks(
@@ -197,7 +197,7 @@ def _differentiate(ctx, grad_y: Tensor) -> tuple[Tensor, Tensor | None, Tensor |
     )
 
 
-_apply_backward = operator(
+_apply_backward = derivative(
     "apply_masks_backward(Tensor grad_y, Tensor x, Tensor? channel, Tensor? spatial, Tensor? y)"
     " -> (Tensor grad, Tensor grad_channel, Tensor grad_spatial, Tensor grad_sum)",
     _compute_gradient,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { LANES = 32, CHUNK = 64, SMALL = 1 << 14 };  // SMALL: fewer numbers are not worth waking a thread
+const int64_t chunk_lines = CHUNK;  // the caller asks: its memory must be large enough
 
 #ifdef BFLOAT16
 typedef uint16_t number;
@@ -118,8 +119,8 @@ void reduce_outer(Shape s, Features x, const float *weights, float *sums, float 
   }
 }
 
-/* Gradients of reduce_inner: of x, and of weights, if there is memory for them, by chunk (frames, chunks, inner). Both of the sums' and the maxima's
-   gradients are (frames, outer); numbers that share a maximum share its gradient. */
+/* Gradients of reduce_inner: of x, and of weights, if there is memory for them, by chunk (frames, chunks, inner). Both
+   of the sums' and the maxima's gradients are (frames, outer); numbers that share a maximum share its gradient. */
 void reduce_inner_backward(Shape s, Features x, const float *weights, const float *maxima, const float *grad_sums,
                            const float *grad_maxima, Features grad, float *grad_weights, int threads) {
   int64_t chunks = chunks_of(s.outer, CHUNK);
@@ -127,7 +128,7 @@ void reduce_inner_backward(Shape s, Features x, const float *weights, const floa
   for (int64_t at = 0; at < s.clips * s.frames * chunks; at++) {
     int64_t frame = at / chunks, first = at % chunks * CHUNK, end = at_most(first + CHUNK, s.outer);
     const float *restrict weight = weights + frame * s.inner;
-    float *restrict grad_weight = grad_weights + at * s.inner;
+    float *restrict grad_weight = grad_weights ? grad_weights + at * s.inner : 0;
     if (grad_weights) memset(grad_weight, 0, s.inner * sizeof(float));
     for (int64_t o = first; o < end; o++) {
       const number *restrict line = line_of(x, s, frame, o);
@@ -136,6 +137,7 @@ void reduce_inner_backward(Shape s, Features x, const float *weights, const floa
       int32_t found = 0;
       for (int64_t i = 0; i < s.inner; i++) found += load(line[i]) * weight[i] == largest;
       float share = grad_maxima[frame * s.outer + o] / found;
+      if (!found) base = NAN;  // the maximum is no number
       for (int64_t i = 0; i < s.inner; i++) {
         float v = load(line[i]), g = v * weight[i] == largest ? base + share : base;
         if (grad_weights) grad_weight[i] += v * g;
@@ -237,7 +239,7 @@ void scale_backward(Shape s, Features grad_y, Features x, const float *outer, co
     memset(grad_factor, 0, s.inner * sizeof(float));
     for (int64_t o = first; o < end; o++) {
       const number *restrict line = line_of(x, s, frame, o);
-      const number *restrict arriving = line_of(grad_y, s, frame, o);
+      const number *arriving = line_of(grad_y, s, frame, o);
       number *restrict out = line_of(grad, s, frame, o);
       if (y.data) {
         const number *restrict given = line_of(y, s, frame, o);

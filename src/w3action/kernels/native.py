@@ -12,8 +12,6 @@ from torch import Tensor
 
 from w3action.kernels.native_build import library
 
-CHUNK = 64  # of native.c: lines whose sums are added up here
-
 
 class _Shape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in ("clips", "frames", "outer", "inner")]
@@ -56,7 +54,8 @@ class _Layout:
 
     def chunks(self, like: Tensor) -> Tensor:
         """Return memory for a number beside every one of a line, from each chunk of lines."""
-        shape = (*like.shape[:2], -(-self.shape.outer // CHUNK), self.shape.inner)
+        lines = ctypes.c_int64.in_dll(self.functions, "chunk_lines").value
+        shape = (*like.shape[:2], -(-self.shape.outer // lines), self.shape.inner)
         return like.new_empty(shape, dtype=torch.float32)
 
 
@@ -113,10 +112,12 @@ def reduce_backward(
         chunks = None if weights is None else layout.chunks(planes)
         layout.run("reduce_inner_backward", x, given, maxima, grad_sums, grad_maxima, out, chunks)
         return planes.new_empty(0) if chunks is None else chunks.sum(2)
-    counts = layout.chunks(planes)
-    layout.run("count_outer", x, given, maxima, counts)
+    chunks = layout.chunks(planes)
+    layout.run("count_outer", x, given, maxima, chunks)
+    counts = chunks.sum(2)  # none holds a maximum that is no number: then nothing has a gradient that is one
+    bases = torch.where(counts > 0, grad_sums, torch.nan)
     grad_weights = None if weights is None else torch.empty_like(given)
-    layout.run("reduce_outer_backward", x, given, maxima, grad_sums, grad_maxima / counts.sum(2), out, grad_weights)
+    layout.run("reduce_outer_backward", x, given, maxima, bases, grad_maxima / counts, out, grad_weights)
     return planes.new_empty(0) if grad_weights is None else grad_weights
 
 

@@ -3,6 +3,9 @@
 What is needed is a C compiler that knows OpenMP as GCC does, as Triton needs one on a GPU. The code shares PyTorch's
 own threads: PyTorch's OpenMP library, which is in the process already, is offered to it by name, so none is linked.
 Where there is no compiler, or another system than Linux, everything works without, more slowly.
+
+Kept is a file for each compiler, set of flags and processor, in `~/.cache/w3action/kernels` (`XDG_CACHE_HOME` moves
+it). A folder or file that another user could have written is not used.
 """
 
 import ctypes
@@ -14,80 +17,135 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import torch
 
 SOURCE = Path(__file__).with_name("native.c")
+FUNCTIONS = (
+    "reduce_inner",
+    "reduce_outer",
+    "reduce_inner_backward",
+    "count_outer",
+    "reduce_outer_backward",
+    "scale",
+    "scale_backward",
+)
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math")
 DEFINES: dict[torch.dtype, tuple[str, ...]] = {torch.float32: (), torch.bfloat16: ("-DBFLOAT16",)}
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 60
+OTHERS_MAY_WRITE = 0o022
 
 _log = logging.getLogger(__name__)
+_lock = threading.Lock()
+
+
+def library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    """Return the compiled functions for numbers of a type, or None where there are none; compiles at the first call."""
+    if dtype not in DEFINES:
+        return None
+    with _lock:  # of several threads at the first call one compiles
+        return _library(dtype)
 
 
 @functools.cache
-def library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    """Return the compiled functions for numbers of a type, or None where there are none; compiles at the first call."""
-    if dtype not in DEFINES or not _share_threads():
-        return None
-    compiler = find_compiler()
-    if compiler is None:
-        _log.info("no C compiler: W3's passes on the CPU take their slower form")
-        return None
+def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
     try:
-        return ctypes.CDLL(str(_compiled(compiler, DEFINES[dtype])))
-    except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip()
-        _log.warning("W3's passes on the CPU take their slower form: %s cannot be compiled: %s", SOURCE.name, said)
-        return None
-
-
-def find_compiler() -> list[str] | None:
-    """Return the command of a C compiler: what CC names, else gcc or cc."""
-    named = shlex.split(os.environ.get("CC", ""))
-    for command in (named, ["gcc"], ["cc"]):
-        if command and shutil.which(command[0]):
-            return command
+        if not _share_threads():
+            return None
+        refused = []
+        for compiler in find_compilers():
+            try:
+                return _built(compiler, DEFINES[dtype])
+            except subprocess.CalledProcessError as error:
+                refused.append(f"{shlex.join(compiler)}: {error.stderr.strip() or error}")
+        for refusal in refused:
+            _log.warning("W3's passes on the CPU take their slower form; %s was not compiled by %s", SOURCE, refusal)
+    # Nothing that a machine can be like may stop a network: the slower form is always there.
+    except (OSError, subprocess.SubprocessError, ValueError, RuntimeError, AttributeError) as error:
+        _log.warning("W3's passes on the CPU take their slower form: %s: %s", type(error).__name__, error)
     return None
+
+
+def find_compilers() -> list[list[str]]:
+    """Return the commands of C compilers in the order in which they are tried: what CC names, gcc, cc.
+
+    Raises:
+        ValueError: CC is no command.
+    """
+    named = shlex.split(os.environ.get("CC", ""))
+    return [command for command in (named, ["gcc"], ["cc"]) if command and shutil.which(command[0])]
 
 
 def _share_threads() -> bool:
     """Offer PyTorch's OpenMP library to what is loaded next; False where PyTorch runs on another kind."""
-    try:
-        mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "libgomp" in line}
-    except OSError:
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
         return False
+    parts = (line.split(maxsplit=5) for line in maps.read_text().splitlines())
+    mapped = {part[5].removesuffix(" (deleted)") for part in parts if len(part) == 6}
     beside = str(Path(torch.__file__).parents[1])
-    found = sorted(mapped, key=lambda path: not path.startswith(beside))  # PyTorch's own before any other's
+    own = [path for path in mapped if "libgomp" in path and path.startswith(beside)]
+    other_kind = any("libiomp" in path or "libomp" in path for path in mapped)
+    found = own or ([] if other_kind else [path for path in mapped if "libgomp" in path])
     if found:
         ctypes.CDLL(found[0], mode=ctypes.RTLD_GLOBAL)
     return bool(found)
 
 
-def _compiled(compiler: list[str], defines: tuple[str, ...]) -> Path:
-    """Return the path of the library, compiled now if it was not before."""
-    flags = (*FLAGS, *defines)
-    key = hashlib.sha256(repr((SOURCE.read_bytes(), _version(compiler), flags, _processor())).encode())
-    path = _folder() / f"native-{key.hexdigest()[:16]}.so"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Two processes may compile at once; each renames a whole file into place.
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            parts = [f"{scratch}/native.o", f"{scratch}/native.so"]
-            _run([*compiler, *flags, "-c", str(SOURCE), "-o", parts[0]])
-            _run([*compiler, "-shared", parts[0], "-o", parts[1]])
-            os.replace(parts[1], path)
-    return path
+def _built(compiler: list[str], defines: tuple[str, ...]) -> ctypes.CDLL:
+    """Return the library: the one that was kept, or one that is compiled now."""
+    command = (*compiler, *FLAGS, *defines)
+    parts = (SOURCE.read_bytes(), _run([*compiler, "--version"]), command, _processor())
+    kept = _folder() / f"native-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}.so"
+    if _is_ours(kept.parent) and _is_ours(kept):
+        try:
+            return _loaded(kept)
+        except (OSError, AttributeError):  # cut short by a crash, for example
+            kept.unlink()
+    with tempfile.TemporaryDirectory() as scratch:  # its owner's alone
+        compiled, linked = Path(scratch, "native.o"), Path(scratch, "native.so")
+        _run([*command, "-c", str(SOURCE), "-o", str(compiled)])
+        _run([*compiler, "-shared", str(compiled), "-o", str(linked)])
+        functions = _loaded(linked)
+        _keep(linked, kept)
+    return functions
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    """Load a library and look up all of its functions."""
+    functions = ctypes.CDLL(str(path))
+    for name in FUNCTIONS:
+        getattr(functions, name).restype = None
+    return functions
+
+
+def _keep(path: Path, kept: Path) -> None:
+    """Put a library where it will be found again; a folder that does not allow it only costs compiling again."""
+    part = kept.with_suffix(f".{os.getpid()}")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if _is_ours(kept.parent):
+            shutil.copyfile(path, part)
+            part.chmod(0o700)
+            os.replace(part, kept)  # two processes may compile at once; each puts a whole file
+    except OSError as error:
+        _log.info("%s is not kept: %s", kept, error)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a path is there and nobody else could have written it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return found.st_uid == os.geteuid() and not found.st_mode & OTHERS_MAY_WRITE
 
 
 def _folder() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "w3action" / "kernels"
-
-
-def _version(compiler: list[str]) -> str:
-    return _run([*compiler, "--version"])
 
 
 def _processor() -> str:
@@ -97,4 +155,5 @@ def _processor() -> str:
 
 
 def _run(command: list[str]) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT_SECONDS).stdout
+    done = subprocess.run(command, check=True, capture_output=True, text=True, errors="replace", timeout=LIMIT_SECONDS)
+    return done.stdout

@@ -28,6 +28,23 @@ def operator(schema: str, compute: Callable, *, shapes: Callable) -> OpOverload:
     return getattr(torch.ops.w3action, name).default
 
 
+def derivative(schema: str, compute: Callable, *, shapes: Callable) -> OpOverload:
+    """Define an operator that computes gradients, and has none itself: asked for one, it raises RuntimeError."""
+    defined = operator(schema, compute, shapes=shapes)
+    torch.library.register_autograd(defined.name(), _refuse, setup_context=_keep_nothing, lib=_LIBRARY)
+    return defined
+
+
+def _keep_nothing(ctx, inputs, output) -> None:
+    """Save no tensor."""
+
+
+def _refuse(ctx, *gradients) -> None:
+    raise RuntimeError(
+        "W3's kernels have no derivatives of derivatives; compute within `w3action.kernels.using('plain')`, which has"
+    )
+
+
 def differentiable(
     schema: str, compute: Callable, *, shapes: Callable, save: Callable, gradient: Callable
 ) -> OpOverload:

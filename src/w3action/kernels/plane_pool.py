@@ -11,7 +11,7 @@ from torch import Tensor
 
 from w3action.kernels import dispatch, native
 from w3action.kernels.layout import as_planes, empty_features, pieces, sums_in
-from w3action.kernels.operators import differentiable, operator
+from w3action.kernels.operators import derivative, differentiable
 
 
 def pool_planes(x: Float[Tensor, "b c t h w"]) -> tuple[Float[Tensor, "b c t"], Float[Tensor, "b c t"]]:
@@ -86,7 +86,7 @@ def _differentiate(ctx, grad_average: Tensor, grad_maximum: Tensor) -> Tensor:
     return _pool_backward(grad_average, grad_maximum, *ctx.saved_tensors)
 
 
-_pool_backward = operator(
+_pool_backward = derivative(
     "pool_planes_backward(Tensor grad_average, Tensor grad_maximum, Tensor x, Tensor maximum) -> Tensor",
     _compute_gradient,
     shapes=_gradient_shapes,

@@ -85,13 +85,14 @@ class Slots(nn.Module):
     def close(
         self, y: Float[Tensor, "bt c h w"], shortcut: Float[Tensor, "bt c h w"], num_frames: int, *, relu: bool
     ) -> tuple[Float[Tensor, "bt c h w"], Masks | None]:
-        """End a residual block: attention on its branch `y`, addition, ReLU, attention behind; `y` is overwritten."""
+        """End a residual block: attention on its branch `y`, addition, ReLU, attention behind.
+
+        `y` is overwritten, so nobody may have kept the output of the branch's last norm (a hook, for example).
+        """
         if self.joins:
             attended, masks = self.close_clips(unfold(y, num_frames), unfold(shortcut, num_frames), relu=relu)
             return fold(attended), masks
-        y, inside = self.attend(y, num_frames, "residual")
-        y, behind = self.attend(_added(y, shortcut, attended=inside is not None, relu=relu), num_frames, "output")
-        return y, inside or behind
+        return self._end(y, shortcut, relu, lambda x, place: self.attend(x, num_frames, place))
 
     def close_clips(
         self, y: Float[Tensor, "b c t h w"], shortcut: Float[Tensor, "b c t h w"], *, relu: bool
@@ -100,8 +101,16 @@ class Slots(nn.Module):
         if self.joins:
             assert self.attention is not None
             return self.attention(y, shortcut=shortcut, relu=relu)
-        y, inside = self.attend_clips(y, "residual")
-        y, behind = self.attend_clips(_added(y, shortcut, attended=inside is not None, relu=relu), "output")
+        return self._end(y, shortcut, relu, self.attend_clips)
+
+    def _end(
+        self, y: Tensor, shortcut: Tensor, relu: bool, attend: Callable[[Tensor, Place], tuple[Tensor, Masks | None]]
+    ) -> tuple[Tensor, Masks | None]:
+        attended, inside = attend(y, "residual")
+        # In place, as torchvision adds: new memory costs more than adding. What an attention gave may be a view, where
+        # autograd would copy.
+        y = y.add_(shortcut) if attended is y else attended + shortcut
+        y, behind = attend(y.relu_() if relu else y, "output")
         return y, inside or behind
 
     @property
@@ -125,12 +134,6 @@ class Slots(nn.Module):
         if self.attention is None or self.place != place:
             return x, None
         return self.attention(x)
-
-
-def _added(y: Tensor, shortcut: Tensor, *, attended: bool, relu: bool) -> Tensor:
-    # In place: new memory costs more than adding. What an attention gave may be a view, where autograd would copy.
-    y = y + shortcut if attended else y.add_(shortcut)
-    return y.relu_() if relu else y
 
 
 def fold(clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:
