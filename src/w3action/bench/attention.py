@@ -21,7 +21,7 @@ from w3action.layers import W3
 # one pooling each; the product costs nothing where it joins the addition (ResNets), else two. Fused in training: the
 # product's backward reads one more and writes one more; the poolings' read one and write one, twice; two additions of
 # gradients read two and write one.
-PASSES = {("plain", "inference"): 8, ("fused", "inference"): 2, ("fused", "training"): 2 + 2 + 2 * 2 + 2 * 3}
+PASSES = {("plain", "inference"): 8, ("native", "inference"): 2, ("native", "training"): 2 + 2 + 2 * 2 + 2 * 3}
 
 VARIANTS = {
     "none": Variant(None),
@@ -31,8 +31,8 @@ VARIANTS = {
     "non_local": Variant("non_local"),
     "w3, plain": Variant("w3", "plain"),
     "w3, compiled": Variant("w3", "plain", compiled=True),
-    "w3, fused": Variant("w3", "fused"),
-    "w3, fused, compiled": Variant("w3", "fused", compiled=True),
+    "w3, fused": Variant("w3", "native"),
+    "w3, fused, compiled": Variant("w3", "native", compiled=True),
 }
 
 
