@@ -37,6 +37,9 @@ def _check(kernels: str, where: str) -> str:
     return kernels
 
 
+# PyTorch has no public name for either; a version without them takes our operators, which then refuse by themselves.
+_innermost_transform = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)
+
 # A global, not a context variable: autograd computes gradients in threads of its own.
 _chosen = _check(os.environ.get("W3_KERNELS", "auto"), "W3_KERNELS")
 
@@ -84,7 +87,7 @@ def _is_transformed() -> bool:
     """Whether derivatives are taken in a way that operators of ours do not know: forwards, or by `torch.func`."""
     if torch.compiler.is_compiling():
         return False
-    return forward_ad._current_level >= 0 or torch._C._functorch.peek_interpreter_stack() is not None
+    return getattr(forward_ad, "_current_level", -1) >= 0 or _innermost_transform() is not None
 
 
 def takes_native(x: Tensor) -> bool:

@@ -71,7 +71,6 @@ static inline float largest_of(float *lanes) {
   return lanes[0];
 }
 
-
 /* Sum and maximum of weight * x along each line. weights (frames, inner); sums, maxima (frames, outer). */
 void reduce_inner(Shape s, Features x, const float *weights, float *sums, float *maxima, int threads) {
   int64_t lines = s.clips * s.frames * s.outer;
@@ -178,7 +177,7 @@ void reduce_outer_backward(Shape s, Features x, const float *weights, const floa
     const float *restrict base = grad_sums + frame * s.inner;
     float weight = weights[at], sum[LANES] = {0};
     int64_t i = 0;
-    if (grad_weights) {
+    if (grad_weights) {  // what is left of the line is added up here, and written below
       for (; i + LANES <= s.inner; i += LANES)
         for (int l = 0; l < LANES; l++) {
           float v = load(line[i + l]), g = base[i + l] + (v * weight == largest[i + l] ? share[i + l] : 0.0f);
@@ -209,19 +208,11 @@ void scale(Shape s, Features x, const float *outer, const float *inner, Features
     const float *restrict factor = inner + frame * s.inner;
     number *out = line_of(y, s, frame, o);
     float common = outer[at];
-    if (added && relu) {
 #pragma omp simd
-      for (int64_t i = 0; i < s.inner; i++) {
-        float v = load(line[i]) * factor[i] * common + load(added[i]);
-        out[i] = store(v < 0 ? 0 : v);
-      }
-    } else {
-#pragma omp simd
-      for (int64_t i = 0; i < s.inner; i++) {
-        float v = load(line[i]) * factor[i] * common;
-        if (added) v += load(added[i]);
-        out[i] = store(relu && v < 0 ? 0 : v);
-      }
+    for (int64_t i = 0; i < s.inner; i++) {
+      float v = load(line[i]) * factor[i] * common;
+      if (added) v += load(added[i]);
+      out[i] = store(relu && v < 0 ? 0 : v);
     }
   }
 }
