@@ -73,7 +73,11 @@ def test_some_rows_alone_can_be_run(study, tabletop):
 
 @pytest.mark.parametrize(
     ("table", "message"),
-    [("table6", r"table6 has no row 'w4'; choose of tsm, tsn"), ("all", "leave --rows out for all")],
+    [
+        ("table6", r"table6 has no row 'w4'; choose of tsm, tsn"),
+        ("figure3", r"figure3 has no row 'w4'; choose of cbam, w3"),
+        ("all", "leave --rows out for all"),
+    ],
 )
 def test_rows_that_there_are_not_are_refused(table, message, study, tabletop):
     out, _, _ = study
@@ -120,6 +124,16 @@ def test_where_masks_look_is_measured_for_each_stage(study):
     for row in rows:
         assert row["num_frames"] > 0
         assert 0.3 < row["acting"]["mean"] < 3  # a network of one epoch cares little
+
+
+def test_some_networks_alone_can_be_looked_at(study, tabletop, tmp_path):
+    out, _, _ = study
+    (tmp_path / "runs").symlink_to(out / "runs")
+    lines = []
+    (page,) = run("figure3", tabletop, tmp_path, lines, rows=("w3", "cbam"))
+    assert len(lines) == 2  # both were there
+    rows = json.loads(page.with_suffix(".json").read_text())["rows"]
+    assert list(dict.fromkeys(row["variant"] for row in rows)) == ["cbam", "w3"]
 
 
 def test_a_table_can_be_shown(study, capsys, monkeypatch):

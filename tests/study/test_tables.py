@@ -77,10 +77,11 @@ def test_every_attention_gets_the_same_trials():
 
 def test_a_learning_curve_has_every_share_of_every_network():
     points = [row.curve for row in TABLES["curves"].rows]
-    assert sorted(points) == sorted((name, 100 * share) for name in CURVES for share in FRACTIONS)
+    assert sorted(points) == sorted((label, 100 * share) for label in CURVES.values() for share in FRACTIONS)
+    variant_of = {label: variant for variant, label in CURVES.items()}
     for row in TABLES["curves"].rows:
-        name, percent = row.curve
-        assert VARIANTS[row.variant].settings == VARIANTS[name].settings
+        label, percent = row.curve
+        assert VARIANTS[row.variant].settings == VARIANTS[variant_of[label]].settings
         assert 100 * VARIANTS[row.variant].fraction == percent
 
 

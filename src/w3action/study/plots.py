@@ -1,14 +1,10 @@
 """Pictures of a study: the seeds of every row, and how far each row lies from the one it is compared with."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-if TYPE_CHECKING:
-    from w3action.study.report import Line, Report
+from w3action.study.report import Line, Report
 
 OURS, PAPER, CLEAR, UNCLEAR = "#1f5fa8", "#c2410c", "#1c2430", "#9aa5b1"
 

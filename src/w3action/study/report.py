@@ -1,31 +1,13 @@
-"""A table's results as a person and a program read them: JSON, CSV, a page with plots.
+"""The runs of a table -> its rows: the paper's figures beside ours, each row against the one it is compared with."""
 
-`compile_report` joins the paper's column with ours; `write_report` puts `TABLE.json`, `TABLE.csv`, `TABLE.png` and
-`TABLE.html` into the study's folder.
-"""
-
-import csv
-import dataclasses
-import io
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
-from w3action.models.checkpoint import write_atomically
-from w3action.study.plots import draw_curves, draw_table
 from w3action.study.runs import Result
 from w3action.study.statistics import Difference, Summary, paired_difference, summarize
 from w3action.study.tables import Row, Table
-
-COLUMNS = (
-    *("row", "variant", "paper_top1", "top1_mean", "top1_std", "num_seeds", "against", "difference", "low", "high"),
-    *("gflops", "params", "train_top1", "train_clips_per_second", "eval_clips_per_second"),
-)
 
 
 @dataclass(frozen=True)
@@ -100,55 +82,3 @@ def _line(row: Row, runs: dict[int, Result], against: str | None, reference: dic
         eval_clips_per_second=float(np.median([result.eval_clips_per_second for result in runs.values()])),
         seeds=tuple(runs),
     )
-
-
-def write_report(report: Report, out: Path) -> Path:
-    """Write the four files and return the page's path."""
-    out.mkdir(parents=True, exist_ok=True)
-    stem = out / report.table.name
-    content = {
-        "table": report.table.name,
-        "title": report.table.title,
-        "num_clips": report.num_clips,
-        "about": report.about,
-        "rows": [dataclasses.asdict(line) for line in report.lines],
-    }
-    write_atomically(stem.with_suffix(".json"), (json.dumps(content, indent=2) + "\n").encode())
-    write_atomically(stem.with_suffix(".csv"), _as_csv(report.lines).encode())
-    draw = draw_curves if report.table.axis else draw_table
-    draw(stem.with_suffix(".png"), report)
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("w3action", "templates"), autoescape=True)
-    page = environment.get_template("study.html.j2").render(
-        report=report,
-        has_paper=any(line.paper_top1 for line in report.lines),
-        num_seeds=max((len(line.seeds) for line in report.lines), default=0),
-        cell=cell,
-        gap=gap,
-    )
-    write_atomically(stem.with_suffix(".html"), page.encode())
-    return stem.with_suffix(".html")
-
-
-def _as_csv(lines: Sequence[Line]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for line in lines:
-        gap = line.difference
-        found = (None, None, None) if gap is None else (gap.mean, gap.low, gap.high)
-        ours = (line.label, line.variant, line.paper_top1, line.top1.mean, line.top1.std, len(line.seeds), line.against)
-        cost = (line.gflops, line.params, line.train_top1, line.train_clips_per_second, line.eval_clips_per_second)
-        writer.writerow([*ours, *found, *cost])
-    return text.getvalue()
-
-
-def cell(summary: Summary) -> str:
-    """Say a mean with its spread."""
-    return f"{summary.mean:.1f}" + ("" if summary.std is None else f" ± {summary.std:.1f}")
-
-
-def gap(difference: Difference | None) -> str:
-    """Say a difference with its interval."""
-    if difference is None:
-        return ""
-    return f"{difference.mean:+.1f} [{difference.low:+.1f}, {difference.high:+.1f}]"

@@ -25,7 +25,8 @@ from w3action.models import load_checkpoint
 from w3action.models.checkpoint import write_atomically
 from w3action.study.figure3 import VARIANTS_SHOWN, compile_gaze, write_figure3
 from w3action.study.gaze import TRACKS_FILE, measure_gaze, read_tracks
-from w3action.study.report import compile_report, write_report
+from w3action.study.page import write_report
+from w3action.study.report import compile_report
 from w3action.study.runs import (
     Job,
     Result,
@@ -97,14 +98,16 @@ def reproduce(
     _check_rows(rows, name)
     # The sweep first: the others take their rates from it.
     names = [*sorted(TABLES, key=lambda table: table != SWEEP), FIGURE] if name == "all" else [name]
-    pages = [study.figure3() if name == FIGURE else study.table(TABLES[name], rows) for name in names]
+    pages = [study.figure3(rows) if name == FIGURE else study.table(TABLES[name], rows) for name in names]
     return [page for page in pages if page is not None]
 
 
 def _check_rows(rows: Sequence[str], name: str) -> None:
-    if rows and name not in TABLES:
-        raise StudyError(f"rows are chosen of a single table; leave --rows out for {name}")
-    known = [row.variant for row in TABLES[name].rows] if rows else []
+    if not rows:
+        return
+    if name == "all":
+        raise StudyError("rows are chosen of a single table; leave --rows out for all")
+    known = VARIANTS_SHOWN if name == FIGURE else [row.variant for row in TABLES[name].rows]
     strange = [row for row in rows if row not in known]
     if strange:
         raise StudyError(f"{name} has no row {strange[0]!r}; choose of {', '.join(known)}")
@@ -135,8 +138,9 @@ class _Study:
         report = compile_report(dataclasses.replace(table, rows=rows), results, about=self.about(table.name))
         return write_report(report, self.out)
 
-    def figure3(self) -> Path:
-        variants = [name for name in VARIANTS_SHOWN if exists(name, self.network)]
+    def figure3(self, only: Sequence[str] = ()) -> Path:
+        wanted = [name for name in VARIANTS_SHOWN if not only or name in only]
+        variants = [name for name in wanted if exists(name, self.network)]
         self.run(FIGURE, variants)
         column = self.recipe.data.label_column
         manifest = read_manifest(self.videos.test, split=self.videos.test_split, label_column=column)

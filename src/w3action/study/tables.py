@@ -85,7 +85,7 @@ def _mfr_readings() -> dict[str, tuple[str, ...]]:
 ATTENTION_FAMILIES = ("tsm", "se", "cbam", "non_local", "w3")
 FRACTIONS = (0.05, 0.1, 0.25, 1.0)
 LENGTHS = (1, 2, 4)
-CURVES = ("tsm", "cbam", "w3")
+CURVES = {"tsm": "TSM", "cbam": "TSM + CBAM", "w3": "TSM + W3, w/o MFR"}
 RATE_FACTORS = (0.5, 1.0, 2.0)
 
 _W3 = _network("w3")
@@ -234,13 +234,13 @@ TABLES: dict[str, Table] = {
             "",
             tuple(
                 Row(
-                    f"{name}, {fraction:.0%} of the clips",
+                    f"{label}, {fraction:.0%} of the clips",
                     _at_fraction(name, fraction),
                     against=_at_fraction("tsm", fraction),
-                    curve=(name, 100 * fraction),
+                    curve=(label, 100 * fraction),
                 )
                 for fraction in FRACTIONS
-                for name in CURVES
+                for name, label in CURVES.items()
             ),
             axis="training clips, % of the study's",
         ),
@@ -250,13 +250,13 @@ TABLES: dict[str, Table] = {
             "",
             tuple(
                 Row(
-                    f"{name}, {length} x the epochs",
+                    f"{label}, {length} x the epochs",
                     name if length == 1 else f"{name}_{length}x",
                     against="tsm" if length == 1 else f"tsm_{length}x",
-                    curve=(name, float(length)),
+                    curve=(label, float(length)),
                 )
                 for length in LENGTHS
-                for name in CURVES
+                for name, label in CURVES.items()
             ),
             axis="epochs, times the recipe's",
         ),
