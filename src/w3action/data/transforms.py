@@ -20,9 +20,12 @@ from torch import Tensor
 
 from w3action.data.clip import NUM_CHANNELS, Clip, Modality
 from w3action.data.flow import mirror_flow, normalize_flow
+from w3action.kernels import scale_pixels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_SCALE = 1 / (255 * torch.tensor(IMAGENET_STD))
+_SHIFT = torch.tensor(IMAGENET_MEAN) / torch.tensor(IMAGENET_STD)
 
 Views = Float[Tensor, "v c t h w"]
 
@@ -154,19 +157,17 @@ class TestTransform:
             "ten": [(0, 0), (free_x, 0), (0, free_y), (free_x, free_y), (free_x // 2, free_y // 2)],
         }[self.crops]
         crops = [frames[..., y : y + side, x : x + side] for x, y in places]
-        views = crops[0][None] if len(crops) == 1 else torch.stack(crops)  # (v, c, t, side, side); one needs no copy
         if self.crops == "ten":
-            views = torch.cat([views, _mirror(views, self.modality)])
-        return _normalize(views, self.modality), False
+            crops += [_mirror(crop, self.modality) for crop in crops]
+        views = [_normalize(crop, self.modality) for crop in crops]  # (c, t, side, side)
+        return views[0][None] if len(views) == 1 else torch.stack(views), False
 
 
 def normalize(
     frames: UInt8[Tensor, "*batch c t h w"] | Float[Tensor, "*batch c t h w"],
 ) -> Float[Tensor, "*batch c t h w"]:
     """RGB of 0 to 255 to what ImageNet models expect: (x / 255 - mean) / std, float32, contiguous."""
-    mean, std = _channels(IMAGENET_MEAN), _channels(IMAGENET_STD)
-    floats = torch.empty(frames.shape, dtype=torch.float32, device=frames.device).copy_(frames)
-    return floats.mul_((1 / (255 * std)).to(frames.device)).sub_((mean / std).to(frames.device))
+    return scale_pixels(frames, _SCALE, _SHIFT)
 
 
 def denormalize(frames: Float[Tensor, "*batch c t h w"]) -> UInt8[Tensor, "*batch c t h w"]:

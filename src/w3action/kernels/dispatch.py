@@ -92,7 +92,12 @@ def _is_transformed() -> bool:
 
 def takes_native(x: Tensor) -> bool:
     """Whether an operator of ours computes by compiled functions."""
-    return _chosen in ("auto", "native") and x.device.type == "cpu" and native.available(x.dtype)
+    return allows_native() and x.device.type == "cpu" and native.available(x.dtype)
+
+
+def allows_native() -> bool:
+    """Whether compiled functions may compute."""
+    return _chosen in ("auto", "native")
 
 
 def takes_frames_as_channels(x: Tensor, *, min_places: int, max_frames: int) -> bool:

@@ -10,7 +10,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from w3action.kernels.native_build import library
+from w3action.kernels.native_build import Code, library
+
+FUNCTIONS = (
+    "reduce_inner",
+    "reduce_outer",
+    "reduce_inner_backward",
+    "count_outer",
+    "reduce_outer_backward",
+    "scale",
+    "scale_backward",
+)
+CODE = {torch.float32: Code("native.c", FUNCTIONS), torch.bfloat16: Code("native.c", FUNCTIONS, ("-DBFLOAT16",))}
 
 
 class _Shape(ctypes.Structure):
@@ -23,7 +34,7 @@ class _Features(ctypes.Structure):
 
 def available(dtype: torch.dtype) -> bool:
     """Whether there are compiled functions for numbers of a type; may take seconds at the first call."""
-    return library(dtype) is not None
+    return dtype in CODE and library(CODE[dtype]) is not None
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,7 @@ class _Layout:
         b, t, c, p = planes.shape
         channels_inner = planes.stride(2) == 1 and c > 1 and (planes.stride(3) != 1 or p == 1)
         outer, inner = (p, c) if channels_inner else (c, p)
-        functions = library(planes.dtype)
+        functions = library(CODE[planes.dtype])
         assert functions is not None
         return cls(_Shape(b, t, outer, inner), channels_inner, functions)
 

@@ -1,4 +1,4 @@
-"""Compile `native.c` for this machine at its first use, and keep what came of it.
+"""Compile C code for this machine at its first use, and keep what came of it.
 
 What is needed is a C compiler that knows OpenMP as GCC does, as Triton needs one on a GPU. The code shares PyTorch's
 own threads: PyTorch's OpenMP library, which is in the process already, is offered to it by name, so none is linked.
@@ -18,22 +18,12 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-SOURCE = Path(__file__).with_name("native.c")
-FUNCTIONS = (
-    "reduce_inner",
-    "reduce_outer",
-    "reduce_inner_backward",
-    "count_outer",
-    "reduce_outer_backward",
-    "scale",
-    "scale_backward",
-)
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math")
-DEFINES: dict[torch.dtype, tuple[str, ...]] = {torch.float32: (), torch.bfloat16: ("-DBFLOAT16",)}
 LIMIT_SECONDS = 60
 OTHERS_MAY_WRITE = 0o022
 
@@ -41,30 +31,37 @@ _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 
 
-def library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    """Return the compiled functions for numbers of a type, or None where there are none; compiles at the first call."""
-    if dtype not in DEFINES:
-        return None
+@dataclass(frozen=True)
+class Code:
+    """What becomes one library: a file beside this one, what it defines, and flags of its own."""
+
+    file: str
+    functions: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+
+
+def library(code: Code) -> ctypes.CDLL | None:
+    """Return the compiled functions, or None where there can be none; compiles at the first call."""
     with _lock:  # of several threads at the first call one compiles
-        return _library(dtype)
+        return _library(code)
 
 
 @functools.cache
-def _library(dtype: torch.dtype) -> ctypes.CDLL | None:
+def _library(code: Code) -> ctypes.CDLL | None:
     try:
         if not _share_threads():
             return None
         refused = []
         for compiler in find_compilers():
             try:
-                return _built(compiler, DEFINES[dtype])
+                return _built(compiler, code)
             except subprocess.CalledProcessError as error:
                 refused.append(f"{shlex.join(compiler)}: {error.stderr.strip() or error}")
         for refusal in refused:
-            _log.warning("W3's passes on the CPU take their slower form; %s was not compiled by %s", SOURCE, refusal)
+            _log.warning("on the CPU %s takes its slower form; it was not compiled by %s", code.file, refusal)
     # Nothing that a machine can be like may stop a network: the slower form is always there.
     except (OSError, subprocess.SubprocessError, ValueError, RuntimeError, AttributeError) as error:
-        _log.warning("W3's passes on the CPU take their slower form: %s: %s", type(error).__name__, error)
+        _log.warning("on the CPU %s takes its slower form: %s: %s", code.file, type(error).__name__, error)
     return None
 
 
@@ -94,29 +91,29 @@ def _share_threads() -> bool:
     return bool(found)
 
 
-def _built(compiler: list[str], defines: tuple[str, ...]) -> ctypes.CDLL:
+def _built(compiler: list[str], code: Code) -> ctypes.CDLL:
     """Return the library: the one that was kept, or one that is compiled now."""
-    command = (*compiler, *FLAGS, *defines)
-    parts = (SOURCE.read_bytes(), _run([*compiler, "--version"]), command, _processor())
-    kept = _folder() / f"native-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}.so"
+    source, command = Path(__file__).with_name(code.file), (*compiler, *FLAGS, *code.flags)
+    parts = (source.read_bytes(), _run([*compiler, "--version"]), command, _processor())
+    kept = _folder() / f"{source.stem}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}.so"
     if _is_ours(kept.parent) and _is_ours(kept):
         try:
-            return _loaded(kept)
+            return _loaded(kept, code)
         except (OSError, AttributeError):  # cut short by a crash, for example
             kept.unlink()
     with tempfile.TemporaryDirectory() as scratch:  # its owner's alone
-        compiled, linked = Path(scratch, "native.o"), Path(scratch, "native.so")
-        _run([*command, "-c", str(SOURCE), "-o", str(compiled)])
+        compiled, linked = Path(scratch, "code.o"), Path(scratch, "code.so")
+        _run([*command, "-c", str(source), "-o", str(compiled)])
         _run([*compiler, "-shared", str(compiled), "-o", str(linked)])
-        functions = _loaded(linked)
+        functions = _loaded(linked, code)
         _keep(linked, kept)
     return functions
 
 
-def _loaded(path: Path) -> ctypes.CDLL:
+def _loaded(path: Path, code: Code) -> ctypes.CDLL:
     """Load a library and look up all of its functions."""
     functions = ctypes.CDLL(str(path))
-    for name in FUNCTIONS:
+    for name in code.functions:
         getattr(functions, name).restype = None
     return functions
 
