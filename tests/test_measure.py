@@ -47,7 +47,7 @@ def test_the_report_says_all_that_is_needed_to_repeat_it(run, tabletop):
 def test_scores_are_those_of_the_network_as_it_was_trained(run, tabletop, tmp_path, monkeypatch, bf16):
     folded = measure(run, data=tabletop, split="test", num_workers=0, out=tmp_path / "folded", bf16=bf16)
     prepared = []
-    monkeypatch.setattr(measuring, "for_inference", lambda model: prepared.append(model) or model.eval())
+    monkeypatch.setattr(measuring, "for_inference", lambda model, autocast: prepared.append(model) or model.eval())
     trained = measure(run, data=tabletop, split="test", num_workers=0, out=tmp_path / "trained")
     scores, expected = (load_file(measured.scores)["scores"] for measured in (folded, trained))
     error = (scores - expected).abs().max()

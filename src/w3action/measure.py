@@ -68,7 +68,7 @@ def measure(
     manifest = read_manifest(data, split=split, classes=checkpoint.classes, label_column=_label_column(settings))
     clip, in_channels = checkpoint.clip_format, checkpoint.model.arguments["in_channels"]
     on_start(len(manifest.videos))
-    model = for_inference(checkpoint.model)
+    model = for_inference(checkpoint.model, autocast=torch.bfloat16 if bf16 else None)
     started = time.perf_counter()
     with torch.autocast(placed.type, torch.bfloat16, enabled=bf16):
         scores = evaluate_videos(

@@ -104,7 +104,7 @@ def test_a_norm_is_folded_only_into_the_convolution_directly_before_it_and_read_
             norm.running_var.uniform_(0.5, 2.0)
     x = torch.randn(2, 3, 4, 4)
     expected, folded = network(x)[0], copy.deepcopy(network)
-    assert fold_norms_(folded, x.to("meta")) == ["norm5"]
+    assert list(fold_norms_(folded, x.to("meta"))) == ["norm5"]
     torch.testing.assert_close(folded(x)[0], expected)
 
 
@@ -113,6 +113,18 @@ def test_in_float64_hardly_a_rounding_is_left(settle):
     clips = torch.randn(1, 3, 4, 64, 64, dtype=torch.float64)
     settle(model, clips)
     torch.testing.assert_close(for_inference(model)(clips), model(clips), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2", "tam_small", "i3d_resnet18"])
+def test_weights_of_autocasts_type_change_no_logits(name):
+    torch.manual_seed(0)
+    model = create_model(name, num_classes=5, attention="w3")
+    cast = for_inference(model, autocast=torch.bfloat16)
+    assert torch.bfloat16 in {weight.dtype for weight in cast.backbone.parameters()}
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    clips = torch.randn(1, 3, 4, 64, 64)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(cast(clips), for_inference(model)(clips))
 
 
 def test_convolutions_lie_channels_last_and_features_follow():

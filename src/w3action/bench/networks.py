@@ -43,7 +43,8 @@ def inference_step(model: nn.Module, variant: Variant, clips: Tensor) -> Callabl
     model.eval()
     if variant.prepared:
         assert isinstance(model, ActionModel)
-        forward = for_inference(model, compiled=variant.compiled)
+        autocast = torch.bfloat16 if variant.autocast else None
+        forward = for_inference(model, autocast=autocast, compiled=variant.compiled)
     else:
         forward = torch.compile(model, dynamic=False) if variant.compiled else model
 

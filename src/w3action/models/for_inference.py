@@ -6,6 +6,7 @@
 |---|---|
 | batch norms become part of the convolutions directly before them | each was a pass over the features |
 | convolutions have their channels last | oneDNN and tensor cores then need no other order in between |
+| their weights have the type of autocast, if asked for | it would cast each of them again in every call |
 | `torch.compile`, if asked for | additions, ReLUs and masks join the passes of the layers before them |
 | CUDA graphs, if asked for | at batch 1 a GPU waits for Python: a graph is launched at once |
 
@@ -34,13 +35,20 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def for_inference(
-    model: ActionModel, *, channels_last: bool = True, compiled: bool = False, cuda_graphs: bool = False
+    model: ActionModel,
+    *,
+    channels_last: bool = True,
+    autocast: torch.dtype | None = None,
+    compiled: bool = False,
+    cuda_graphs: bool = False,
 ) -> ActionModel:
     """Return a network in evaluation mode that predicts as `model` would; its parameters take no gradients.
 
     Args:
         model: of any mode; it is copied.
         channels_last: order of the convolutions' weights, and so of the features.
+        autocast: the type of the `torch.autocast` under which it will be called, and must be: the same logits as there
+            without, and no weights of convolutions before norms to be cast; None is for calls under none.
         compiled: by `torch.compile`; the first call of each size takes a minute, and a CPU needs a C++ compiler.
         cuda_graphs: replay the compiled network as one CUDA graph, for small batches. A result is overwritten by the
             next call: copy what you keep. It keeps memory for each size of clips.
@@ -56,7 +64,10 @@ def for_inference(
             f"cuda_graphs=True is given, but the network is on {device}; move it to a GPU, or leave it out"
         )
     network = copy.deepcopy(model).eval().requires_grad_(False)
-    fold_norms_(network.backbone, _example(network))
+    pairs = fold_norms_(network.backbone, _example(network))
+    if autocast is not None:
+        for conv in pairs.values():
+            network.backbone.get_submodule(conv).to(autocast)
     if channels_last:
         put_channels_last_(network)
     if not compiled:
@@ -68,8 +79,8 @@ def for_inference(
     return network
 
 
-def fold_norms_(backbone: Backbone, clips: Tensor) -> list[str]:
-    """Fold every batch norm that stands directly behind a convolution into it, in place; return the norms' names.
+def fold_norms_(backbone: Backbone, clips: Tensor) -> dict[str, str]:
+    """Fold every batch norm that stands directly behind a convolution into it, in place; return both, by name.
 
     A norm is directly behind a convolution if it alone reads what that gives, and reads nothing else.
 
@@ -84,7 +95,7 @@ def fold_norms_(backbone: Backbone, clips: Tensor) -> list[str]:
         assert isinstance(behind, NORMS)
         backbone.set_submodule(conv, fuse_conv_bn_eval(before, behind))
         backbone.set_submodule(norm, nn.Identity())
-    return list(pairs)
+    return pairs
 
 
 def norms_behind_convolutions(backbone: Backbone, clips: Tensor) -> dict[str, str]:
