@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from w3action import measure as measuring
@@ -45,13 +46,14 @@ def test_the_report_says_all_that_is_needed_to_repeat_it(run, tabletop):
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_scores_are_those_of_the_network_as_it_was_trained(run, tabletop, tmp_path, monkeypatch, bf16):
+    prepare, asked = measuring.for_inference, []
+    monkeypatch.setattr(measuring, "for_inference", lambda model, **how: asked.append(how) or prepare(model, **how))
     folded = measure(run, data=tabletop, split="test", num_workers=0, out=tmp_path / "folded", bf16=bf16)
-    prepared = []
-    monkeypatch.setattr(measuring, "for_inference", lambda model, autocast: prepared.append(model) or model.eval())
+    assert asked == [{"autocast": torch.bfloat16 if bf16 else None}]
+    monkeypatch.setattr(measuring, "for_inference", lambda model, **how: model.eval())
     trained = measure(run, data=tabletop, split="test", num_workers=0, out=tmp_path / "trained")
     scores, expected = (load_file(measured.scores)["scores"] for measured in (folded, trained))
     error = (scores - expected).abs().max()
-    assert len(prepared) == 1
     assert (0 < error < 1e-4) if not bf16 else (1e-4 < error < 0.1)
     assert json.loads(folded.report.read_text())["precision"] == ("bfloat16" if bf16 else "float32")
 

@@ -14,6 +14,7 @@ import torch
 from w3action import kernels
 from w3action.kernels import native_build
 from w3action.kernels.native import CODE
+from w3action.kernels.pixels import CODE as PIXELS
 
 FLOAT, BFLOAT = CODE[torch.float32], CODE[torch.bfloat16]
 
@@ -45,10 +46,10 @@ def compiler(path, script: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None or sys.platform != "linux", reason="there is no gcc")
-def test_where_there_is_gcc_there_are_compiled_functions():
+@pytest.mark.parametrize("code", [FLOAT, BFLOAT, PIXELS], ids=lambda code: "-".join((code.file, *code.flags)))
+def test_where_there_is_gcc_there_are_compiled_functions(code):
     """Else all that is said of them elsewhere would be tested on the slower form."""
-    assert native_build.library(FLOAT) is not None
-    assert native_build.library(BFLOAT) is not None
+    assert native_build.library(code) is not None
 
 
 @needs_a_compiler
@@ -163,8 +164,11 @@ def test_without_a_home_nothing_stops(monkeypatch):
 
 
 def test_where_pytorch_has_other_threads_there_is_none(monkeypatch):
+    alone = native_build.library(PIXELS) is not None  # it has no threads
+    native_build._library.cache_clear()
     monkeypatch.setattr(native_build, "_share_threads", lambda: False)
     assert native_build.library(FLOAT) is None
+    assert (native_build.library(PIXELS) is not None) == alone
 
 
 @needs_a_compiler

@@ -10,7 +10,7 @@ from torch import nn
 
 from w3action.models import create_model
 from w3action.models.backbone import Backbone
-from w3action.models.for_inference import NORMS, fold_norms_, for_inference, norms_behind_convolutions
+from w3action.models.for_inference import CONVOLUTIONS, NORMS, fold_norms_, for_inference, norms_behind_convolutions
 from w3action.models.networks import NETWORKS
 from w3action.models.slots import Fillers
 
@@ -115,16 +115,27 @@ def test_in_float64_hardly_a_rounding_is_left(settle):
     torch.testing.assert_close(for_inference(model)(clips), model(clips), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["tsm_small", "tsm_mobilenetv2", "tam_small", "i3d_resnet18"])
-def test_weights_of_autocasts_type_change_no_logits(name):
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize(
+    ("name", "attention"),
+    [("tsm_small", "cbam"), ("tsm_mobilenetv2", "w3"), ("tam_small", "w3"), ("i3d_resnet18", "w3")],
+)
+def test_weights_of_autocasts_type_change_no_logits(name, attention, gradients):
     torch.manual_seed(0)
-    model = create_model(name, num_classes=5, attention="w3")
-    cast = for_inference(model, autocast=torch.bfloat16)
-    assert torch.bfloat16 in {weight.dtype for weight in cast.backbone.parameters()}
-    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    model = create_model(name, num_classes=5, attention=attention)
+    cast, plain = for_inference(model, autocast=torch.bfloat16), for_inference(model)
+    assert {weight.dtype for weight in plain.parameters()} == {torch.float32}
+    folded = {
+        key for key, module in cast.named_modules() if isinstance(module, CONVOLUTIONS) and module.bias is not None
+    }
+    types = {key: weight.dtype for key, weight in cast.named_parameters()}
+    assert {types[f"{key}.weight"] for key in folded if ".slots." not in key and "refine" not in key} == {
+        torch.bfloat16
+    }
+    assert {dtype for key, dtype in types.items() if ".slots." in key or "backbone" not in key} == {torch.float32}
     clips = torch.randn(1, 3, 4, 64, 64)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(cast(clips), for_inference(model)(clips))
+    with torch.set_grad_enabled(gradients), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(cast(clips), plain(clips))
 
 
 def test_convolutions_lie_channels_last_and_features_follow():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from w3action.config import ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig
+from w3action.models.weights import WeightsError
 from w3action.study import reproduce as module
 from w3action.study.figure3 import VARIANTS_SHOWN
 from w3action.study.reproduce import reproduce
@@ -136,6 +137,14 @@ def test_some_networks_alone_can_be_looked_at(study, tabletop, tmp_path):
     assert list(dict.fromkeys(row["variant"] for row in rows)) == ["cbam", "w3"]
 
 
+def test_a_student_alone_is_looked_at_after_its_teacher(tabletop, tmp_path, monkeypatch):
+    planned = []
+    monkeypatch.setattr(module, "run_jobs", lambda jobs, *_, **__: planned.extend(job.variant for job in jobs) or {})
+    with pytest.raises(WeightsError, match="no checkpoint here"):  # nothing was run
+        run("figure3", tabletop, tmp_path, [], rows=("w3_mfr",))
+    assert planned == ["w3", "w3_mfr"]
+
+
 def test_a_table_can_be_shown(study, capsys, monkeypatch):
     out, _, _ = study
     monkeypatch.setenv("COLUMNS", "200")
@@ -155,6 +164,12 @@ def test_rows_are_what_they_say_whatever_network_the_recipe_has(tmp_path):
     theirs = plan(names, seeds=[0], recipe=recipe, network="tsm_small", rates={}, out=tmp_path)
     plain = plan(names, seeds=[0], recipe=TINY, network="tsm_small", rates={}, out=tmp_path)
     assert [job.config for job in theirs] == [job.config for job in plain]
+
+
+def test_a_student_whose_teacher_is_nowhere_is_not_waited_for(tabletop, tmp_path):
+    jobs = plan(["w3_mfr"], seeds=[0], recipe=TINY, network="tsm_small", rates={}, out=tmp_path)
+    with pytest.raises(StudyError, match=r"w3_mfr.seed_0: its teacher .*w3.seed_0 is neither done nor to be run"):
+        run_jobs(jobs, find_videos(tabletop, None, None), num_parallel=1, say=print)
 
 
 def test_a_failed_row_is_named_and_the_others_are_done(tabletop, tmp_path):

@@ -8,13 +8,14 @@ from w3action.recipes import demo
 from w3action.study.runs import exists
 from w3action.study.tables import (
     CURVES,
+    FAMILIES,
     FRACTIONS,
     RATE_FACTORS,
     TABLES,
     VARIANTS,
     Variant,
     rate_factor_of,
-    variants_of,
+    with_teachers,
 )
 from w3action.train.run import build_model
 
@@ -59,7 +60,7 @@ def test_the_papers_column_is_the_papers():
 
 def test_teachers_come_before_their_students_and_each_comes_once():
     for table in TABLES.values():
-        needed = variants_of(table.rows)
+        needed = with_teachers(row.variant for row in table.rows)
         assert len(set(needed)) == len(needed)
         for place, name in enumerate(needed):
             teacher = VARIANTS[name].teacher
@@ -77,8 +78,8 @@ def test_every_attention_gets_the_same_trials():
 
 def test_a_learning_curve_has_every_share_of_every_network():
     points = [row.curve for row in TABLES["curves"].rows]
-    assert sorted(points) == sorted((label, 100 * share) for label in CURVES.values() for share in FRACTIONS)
-    variant_of = {label: variant for variant, label in CURVES.items()}
+    assert sorted(points) == sorted((FAMILIES[name], 100 * share) for name in CURVES for share in FRACTIONS)
+    variant_of = {label: name for name, label in FAMILIES.items()}
     for row in TABLES["curves"].rows:
         label, percent = row.curve
         assert VARIANTS[row.variant].settings == VARIANTS[variant_of[label]].settings

@@ -54,6 +54,7 @@ def reproduce_verb(
         jobs: Runs at once; without it, one for each GPU or CPU core.
         tracks: Where hands are (Parquet), for figure3; without it, tracks.parquet beside the test videos' list.
         rows: Only these rows of the table, or networks of figure3, by the names of their runs: --rows tsn tsm w3.
+            The page then holds no others.
         as_json: Print JSON instead of text.
     """
     from w3action import config, recipes

@@ -22,6 +22,7 @@ from w3action.data.flow import ReadFrames, read_flow
 from w3action.data.gpu_decode import decode_video_on_gpu
 from w3action.data.transforms import Transform
 from w3action.data.video import Video
+from w3action.kernels import pixels
 
 Key = tuple[int, int]  # (epoch, index)
 
@@ -185,6 +186,8 @@ def make_loader(
 ) -> DataLoader:
     """A loader of `ClipBatch`es; each worker computes on one thread."""
     on_gpu = num_workers > 0 and dataset.decode_on == "cuda"
+    if num_workers > 0:
+        pixels.prepare()
     return DataLoader(
         dataset,
         batch_sampler=sampler,

@@ -24,8 +24,8 @@ from w3action.kernels import scale_pixels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_SCALE = 1 / (255 * torch.tensor(IMAGENET_STD))
-_SHIFT = torch.tensor(IMAGENET_MEAN) / torch.tensor(IMAGENET_STD)
+_MEAN, _STD = (torch.tensor(values, dtype=torch.float32, device="cpu") for values in (IMAGENET_MEAN, IMAGENET_STD))
+_SCALE, _SHIFT = 1 / (255 * _STD), _MEAN / _STD
 
 Views = Float[Tensor, "v c t h w"]
 
@@ -172,12 +172,8 @@ def normalize(
 
 def denormalize(frames: Float[Tensor, "*batch c t h w"]) -> UInt8[Tensor, "*batch c t h w"]:
     """The inverse of `normalize`, for pictures: RGB, 0 to 255, rounded."""
-    mean, std = _channels(IMAGENET_MEAN).to(frames.device), _channels(IMAGENET_STD).to(frames.device)
+    mean, std = (values.to(frames.device)[:, None, None, None] for values in (_MEAN, _STD))
     return ((frames.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
-
-
-def _channels(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values).view(-1, 1, 1, 1)  # (c, 1, 1, 1)
 
 
 def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:

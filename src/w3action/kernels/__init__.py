@@ -1,8 +1,8 @@
 """Functions on tensors that W3 spends its time in, each in one pass over the features, its small networks, and pixels.
 
-Of each pass there are four forms that compute the same: the plain one, which defines it; one in C, compiled for the
-CPU at its first use, and one of PyTorch's operators on pieces that stay in the cache, where there is no compiler; and
-a Triton kernel, for GPUs. `dispatch.py` says which of them a call takes.
+Of each pass over features there are four forms that compute the same: the plain one, which defines it; one in C,
+compiled for the CPU at its first use, and one of PyTorch's operators on pieces that stay in the cache, where there is
+no compiler; and a Triton kernel, for GPUs. `dispatch.py` says which of them a call takes.
 """
 
 from w3action.kernels.channel_network import channel_mask

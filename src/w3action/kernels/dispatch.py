@@ -100,6 +100,13 @@ def allows_native() -> bool:
     return _chosen in ("auto", "native")
 
 
+def is_followed(x: Tensor) -> bool:
+    """Whether a call is recorded, compiled or transformed: then only what PyTorch's operators do to x is seen."""
+    if torch.jit.is_tracing() or torch.jit.is_scripting() or torch.compiler.is_compiling():
+        return True
+    return type(x) is not Tensor or _is_transformed()
+
+
 def takes_frames_as_channels(x: Tensor, *, min_places: int, max_frames: int) -> bool:
     """Whether frames of maps `(B, T, H, W)` become the channels of a 2D convolution: on a CPU, where it pays.
 

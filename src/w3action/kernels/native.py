@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from w3action.kernels.native_build import Code, library
+from w3action.kernels.native_build import THREADS, Code, library
 
 FUNCTIONS = (
     "reduce_inner",
@@ -21,7 +21,10 @@ FUNCTIONS = (
     "scale",
     "scale_backward",
 )
-CODE = {torch.float32: Code("native.c", FUNCTIONS), torch.bfloat16: Code("native.c", FUNCTIONS, ("-DBFLOAT16",))}
+CODE = {
+    torch.float32: Code("native.c", FUNCTIONS, (THREADS,)),
+    torch.bfloat16: Code("native.c", FUNCTIONS, (THREADS, "-DBFLOAT16")),
+}
 
 
 class _Shape(ctypes.Structure):

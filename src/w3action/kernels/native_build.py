@@ -1,11 +1,12 @@
 """Compile C code for this machine at its first use, and keep what came of it.
 
-What is needed is a C compiler that knows OpenMP as GCC does, as Triton needs one on a GPU. The code shares PyTorch's
-own threads: PyTorch's OpenMP library, which is in the process already, is offered to it by name, so none is linked.
+What is needed is a C compiler, as Triton needs one on a GPU, for `native.c` one that knows OpenMP as GCC does. It
+shares PyTorch's own threads: PyTorch's OpenMP library, which is in the process already, is offered to it by name, so
+none is linked.
 Where there is no compiler, or another system than Linux, everything works without, more slowly.
 
-Kept is a file for each compiler, set of flags and processor, in `~/.cache/w3action/kernels` (`XDG_CACHE_HOME` moves
-it). A folder or file that another user could have written is not used.
+Kept is a file for each source, compiler, set of flags and processor, in `~/.cache/w3action/kernels`
+(`XDG_CACHE_HOME` moves it). A folder or file that another user could have written is not used.
 """
 
 import ctypes
@@ -16,6 +17,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -23,12 +25,15 @@ from pathlib import Path
 
 import torch
 
-FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math")
+FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
+THREADS = "-fopenmp"
 LIMIT_SECONDS = 60
 OTHERS_MAY_WRITE = 0o022
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
+# A process that is forked while a thread compiles would else wait for that thread, which it has not.
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def library(code: Code) -> ctypes.CDLL | None:
 @functools.cache
 def _library(code: Code) -> ctypes.CDLL | None:
     try:
-        if not _share_threads():
+        if sys.platform != "linux" or (THREADS in code.flags and not _share_threads()):
             return None
         refused = []
         for compiler in find_compilers():

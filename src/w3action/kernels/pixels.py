@@ -1,4 +1,4 @@
-"""Pixels to the floats of a network: pixels * scale - shift, by channel.
+"""Pixels to the floats of a network: pixels * scale - shift, by channel, in float32.
 
 On a CPU one pass of a compiled function (`pixels.c`) reads and writes each number once; PyTorch takes three, the first
 of them over bytes that lie three apart. Both give the same bits.
@@ -27,19 +27,26 @@ def scale_pixels(
         scale: a factor for each channel.
         shift: what is taken away from each channel.
     """
-    functions = library(CODE) if _are_as_decoded(pixels) and dispatch.allows_native() else None
+    factor, term = (values.to(pixels.device, torch.float32).contiguous() for values in (scale, shift))
+    functions = library(CODE) if _takes_native(pixels, factor, term) else None
+    floats = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
     if functions is None:
-        floats = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device).copy_(pixels)
-        factor, term = (values.to(pixels.device)[:, None, None, None] for values in (scale, shift))
-        return floats.mul_(factor).sub_(term)
-    floats = torch.empty(pixels.shape)
-    factor, term = (values.to("cpu", torch.float32).contiguous() for values in (scale, shift))
+        factor, term = (values[:, None, None, None] for values in (factor, term))
+        return floats.copy_(pixels).mul_(factor).sub_(term)
     sizes = (*pixels.shape[1:], *pixels.stride()[1:3])
     addresses = [ctypes.c_void_p(numbers.data_ptr()) for numbers in (pixels, factor, term, floats)]
     functions.normalize(addresses[0], *map(ctypes.c_int64, sizes), *addresses[1:])
     return floats
 
 
-def _are_as_decoded(pixels: Tensor) -> bool:
-    is_bytes = pixels.device.type == "cpu" and pixels.dtype == torch.uint8
-    return is_bytes and pixels.dim() == 4 and len(pixels) == 3 and (pixels.stride(0), pixels.stride(3)) == (1, 3)
+def prepare() -> None:
+    """Compile now: processes that are forked from this one then need not."""
+    library(CODE)
+
+
+def _takes_native(pixels: Tensor, factor: Tensor, term: Tensor) -> bool:
+    if not dispatch.allows_native() or dispatch.is_followed(pixels) or factor.requires_grad or term.requires_grad:
+        return False
+    are_bytes = pixels.device.type == "cpu" and pixels.dtype == torch.uint8
+    are_colours = pixels.dim() == 4 and len(pixels) == len(factor) == len(term) == 3
+    return are_bytes and are_colours and (pixels.stride(0), pixels.stride(3)) == (1, 3)

@@ -6,7 +6,7 @@
 |---|---|
 | batch norms become part of the convolutions directly before them | each was a pass over the features |
 | convolutions have their channels last | oneDNN and tensor cores then need no other order in between |
-| their weights have the type of autocast, if asked for | it would cast each of them again in every call |
+| weights of those before norms have autocast's type, if asked for | it would cast each of them in every call |
 | `torch.compile`, if asked for | additions, ReLUs and masks join the passes of the layers before them |
 | CUDA graphs, if asked for | at batch 1 a GPU waits for Python: a graph is launched at once |
 
@@ -47,8 +47,8 @@ def for_inference(
     Args:
         model: of any mode; it is copied.
         channels_last: order of the convolutions' weights, and so of the features.
-        autocast: the type of the `torch.autocast` under which it will be called, and must be: the same logits as there
-            without, and no weights of convolutions before norms to be cast; None is for calls under none.
+        autocast: the type of the `torch.autocast` under which it will be called, and must be (else PyTorch finds two
+            types in one convolution): the same logits as there without, and fewer weights to be cast in each call.
         compiled: by `torch.compile`; the first call of each size takes a minute, and a CPU needs a C++ compiler.
         cuda_graphs: replay the compiled network as one CUDA graph, for small batches. A result is overwritten by the
             next call: copy what you keep. It keeps memory for each size of clips.
@@ -67,7 +67,8 @@ def for_inference(
     pairs = fold_norms_(network.backbone, _example(network))
     if autocast is not None:
         for conv in pairs.values():
-            network.backbone.get_submodule(conv).to(autocast)
+            if ".slots." not in conv:  # those of attentions go to kernels, which know no autocast
+                network.backbone.get_submodule(conv).to(autocast)
     if channels_last:
         put_channels_last_(network)
     if not compiled:
@@ -80,7 +81,7 @@ def for_inference(
 
 
 def fold_norms_(backbone: Backbone, clips: Tensor) -> dict[str, str]:
-    """Fold every batch norm that stands directly behind a convolution into it, in place; return both, by name.
+    """Fold every batch norm that stands directly behind a convolution into it, in place; return {norm: convolution}.
 
     A norm is directly behind a convolution if it alone reads what that gives, and reads nothing else.
 

@@ -60,7 +60,8 @@ class StridedDepthwise(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve; under autocast the output has its type, as ever."""
-        if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or not torch.is_grad_enabled():
+        has_gradient = torch.is_grad_enabled() and self.weight.requires_grad
+        if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or not has_gradient:
             return super().forward(input)
         with torch.autocast("cpu", enabled=False):
             y = super().forward(input.float())

@@ -39,7 +39,8 @@ def write_report(report: Report, out: Path) -> Path:
     page = environment.get_template("study.html.j2").render(
         report=report,
         has_paper=any(line.paper_top1 for line in report.lines),
-        num_seeds=sorted({len(line.seeds) for line in report.lines}) or [0],
+        fewest=min((len(line.seeds) for line in report.lines), default=0),
+        most=max((len(line.seeds) for line in report.lines), default=0),
         cell=cell,
         gap=gap,
     )

@@ -38,7 +38,7 @@ from w3action.study.runs import (
     plan,
     run_jobs,
 )
-from w3action.study.tables import TABLES, VARIANTS, Table, variants_of
+from w3action.study.tables import TABLES, VARIANTS, Table, with_teachers
 
 FIGURE = "figure3"
 SWEEP = "sweep"
@@ -73,7 +73,8 @@ def reproduce(
         network: for its backbone; None takes the recipe's.
         num_seeds: seeds of each row, counted from 0.
         num_parallel: runs at once; None is one for each GPU or CPU core.
-        rows: only these of the table, by the names of their runs ("tsm", "w3"); none given are all.
+        rows: only these of the table, or networks of figure 3, by the names of their runs ("tsm", "w3"); none given are
+            all. The page holds no others.
         tracks: where hands are, for figure 3; None takes `tracks.parquet` beside the test videos' list.
         say: gets a line for each finished run.
 
@@ -132,7 +133,7 @@ class _Study:
         if not rows:
             self.say(f"{table.name}: no network of {self.network}'s backbone belongs to it; left out")
             return None
-        results = self.run(table.name, variants_of(rows))
+        results = self.run(table.name, with_teachers(row.variant for row in rows))
         if table.name == SWEEP:
             write_atomically(self.out / RATES_FILE, (json.dumps(_best_rates(table, results), indent=2) + "\n").encode())
         report = compile_report(dataclasses.replace(table, rows=rows), results, about=self.about(table.name))
@@ -141,7 +142,7 @@ class _Study:
     def figure3(self, only: Sequence[str] = ()) -> Path:
         wanted = [name for name in VARIANTS_SHOWN if not only or name in only]
         variants = [name for name in wanted if exists(name, self.network)]
-        self.run(FIGURE, variants)
+        self.run(FIGURE, with_teachers(variants))
         column = self.recipe.data.label_column
         manifest = read_manifest(self.videos.test, split=self.videos.test_split, label_column=column)
         tracks = read_tracks(self.tracks or self.videos.test.parent / TRACKS_FILE, manifest)

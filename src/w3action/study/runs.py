@@ -243,6 +243,8 @@ def run_jobs(
                 if is_ready and len(running) < num_parallel:
                     waiting.remove(job)
                     running[pool.submit(_do, job, videos)] = job
+            if not running:
+                raise StudyError(f"{waiting[0].folder}: its teacher {waiting[0].teacher} is neither done nor to be run")
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job = running.pop(future)
                 num_done += 1

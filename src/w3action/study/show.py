@@ -24,7 +24,7 @@ def _figure(content: dict[str, Any]) -> Table:
 
 
 def _table(content: dict[str, Any]) -> Table:
-    table = Table("row", "paper", "top-1", "difference", "GFLOPs", "clips/s", title=content["title"])
+    table = Table("row", "paper", "seeds", "top-1", "difference", "GFLOPs", "clips/s", title=content["title"])
     first = content["rows"][0]["label"]
     for line in content["rows"]:
         gap = line["difference"]
@@ -32,6 +32,7 @@ def _table(content: dict[str, Any]) -> Table:
         table.add_row(
             line["label"],
             "" if line["paper_top1"] is None else f"{line['paper_top1']:.1f}",
+            str(len(line["seeds"])),
             _spread(line["top1"], 1),
             "" if gap is None else f"{gap['mean']:+.1f} [{gap['low']:+.1f}, {gap['high']:+.1f}]{of}",
             f"{line['gflops']:.3f}",

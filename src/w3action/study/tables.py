@@ -82,10 +82,18 @@ def _mfr_readings() -> dict[str, tuple[str, ...]]:
     }
 
 
+FAMILIES = {
+    "tsn": "TSN",
+    "tsm": "TSM",
+    "se": "TSM + squeeze-excite",
+    "cbam": "TSM + CBAM",
+    "non_local": "TSM + non-local",
+    "w3": "TSM + W3, w/o MFR",
+}
 ATTENTION_FAMILIES = ("tsm", "se", "cbam", "non_local", "w3")
 FRACTIONS = (0.05, 0.1, 0.25, 1.0)
 LENGTHS = (1, 2, 4)
-CURVES = {"tsm": "TSM", "cbam": "TSM + CBAM", "w3": "TSM + W3, w/o MFR"}
+CURVES = ("tsm", "cbam", "w3")
 RATE_FACTORS = (0.5, 1.0, 2.0)
 
 _W3 = _network("w3")
@@ -148,7 +156,7 @@ VARIANTS |= {
 }
 VARIANTS |= {
     f"{family}_rate{factor:g}": Variant(VARIANTS[family].settings, f"{family}*{factor:g}")
-    for family in ("tsn", *ATTENTION_FAMILIES)
+    for family in FAMILIES
     for factor in RATE_FACTORS
 }
 
@@ -234,13 +242,13 @@ TABLES: dict[str, Table] = {
             "",
             tuple(
                 Row(
-                    f"{label}, {fraction:.0%} of the clips",
+                    f"{FAMILIES[name]}, {fraction:.0%} of the clips",
                     _at_fraction(name, fraction),
                     against=_at_fraction("tsm", fraction),
-                    curve=(label, 100 * fraction),
+                    curve=(FAMILIES[name], 100 * fraction),
                 )
                 for fraction in FRACTIONS
-                for name, label in CURVES.items()
+                for name in CURVES
             ),
             axis="training clips, % of the study's",
         ),
@@ -250,13 +258,13 @@ TABLES: dict[str, Table] = {
             "",
             tuple(
                 Row(
-                    f"{label}, {length} x the epochs",
+                    f"{FAMILIES[name]}, {length} x the epochs",
                     name if length == 1 else f"{name}_{length}x",
                     against="tsm" if length == 1 else f"tsm_{length}x",
-                    curve=(label, float(length)),
+                    curve=(FAMILIES[name], float(length)),
                 )
                 for length in LENGTHS
-                for name, label in CURVES.items()
+                for name in CURVES
             ),
             axis="epochs, times the recipe's",
         ),
@@ -264,15 +272,15 @@ TABLES: dict[str, Table] = {
             "sanity",
             "Can each network learn a few clips by heart? Its training top-1 must be 100",
             "",
-            tuple(Row(f"{family}, 3.3% of the clips", f"{family}_overfit") for family in ATTENTION_FAMILIES),
+            tuple(Row(f"{FAMILIES[family]}, 3.3% of the clips", f"{family}_overfit") for family in ATTENTION_FAMILIES),
         ),
         Table(
             "sweep",
             "Learning rates: the same trials for every attention, on the validation videos",
             "",
             tuple(
-                Row(f"{family}, {factor:g} x the recipe's rate", f"{family}_rate{factor:g}", against=f"{family}_rate1")
-                for family in ("tsn", *ATTENTION_FAMILIES)
+                Row(f"{label}, {factor:g} x the recipe's rate", f"{family}_rate{factor:g}", against=f"{family}_rate1")
+                for family, label in FAMILIES.items()
                 for factor in RATE_FACTORS
             ),
         ),
@@ -280,11 +288,11 @@ TABLES: dict[str, Table] = {
 }
 
 
-def variants_of(rows: Iterable[Row]) -> list[str]:
-    """List the variants that rows need, each once, teachers before their students."""
+def with_teachers(variants: Iterable[str]) -> list[str]:
+    """List variants and the teachers that they need, each once, teachers before their students."""
     needed: list[str] = []
-    for row in rows:
-        for name in (VARIANTS[row.variant].teacher, row.variant):
+    for variant in variants:
+        for name in (VARIANTS[variant].teacher, variant):
             if name is not None and name not in needed:
                 needed.append(name)
     return needed
