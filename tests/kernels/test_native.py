@@ -11,11 +11,6 @@ pytestmark = pytest.mark.skipif(not native.available(torch.float32), reason="the
 LARGE = (2, 67, 3, 13, 11)  # 57,486 numbers: enough to wake threads, and neither lanes nor chunks are full
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int32])
-def test_other_types_have_none(dtype):
-    assert not native.available(dtype)
-
-
 @pytest.fixture
 def two_threads():
     before = torch.get_num_threads()

@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from w3action import kernels
-from w3action.kernels import native_build
+from w3action.kernels import native, native_build
 from w3action.kernels.native import CODE
 from w3action.kernels.pixels import CODE as PIXELS
 
@@ -107,6 +108,11 @@ def test_each_type_and_each_set_of_flags_has_a_file_of_its_own(folder, monkeypat
     assert len(list(folder.iterdir())) == 3
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int32])
+def test_other_types_have_none(dtype):
+    assert not native.available(dtype)
+
+
 def test_without_a_compiler_there_is_none(monkeypatch):
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(shutil, "which", lambda name: None)
@@ -183,6 +189,21 @@ def test_of_several_threads_one_compiles(commands):
     with ThreadPoolExecutor(4) as pool:
         assert len({id(found) for found in pool.map(native_build.library, [FLOAT] * 4)}) == 1
     assert len(commands) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_forked_while_a_thread_compiles_does_not_wait_for_it(monkeypatch):
+    begun, forked = threading.Event(), threading.Event()
+    monkeypatch.setattr(native_build, "find_compilers", lambda: begun.set() or forked.wait(1) or [])
+    thread = threading.Thread(target=native_build.library, args=(FLOAT,))
+    thread.start()
+    begun.wait(10)
+    child = os.fork()
+    if not child:
+        os._exit(0 if native_build._lock.acquire(timeout=5) else 1)
+    forked.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @needs_a_compiler

@@ -32,8 +32,9 @@ OTHERS_MAY_WRITE = 0o022
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
-# A process that is forked while a thread compiles would else wait for that thread, which it has not.
-os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+if hasattr(os, "register_at_fork"):  # not where processes are not forked
+    # One that is forked while a thread compiles would else wait for that thread, which it has not.
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 @dataclass(frozen=True)

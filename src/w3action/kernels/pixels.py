@@ -41,7 +41,8 @@ def scale_pixels(
 
 def prepare() -> None:
     """Compile now: processes that are forked from this one then need not."""
-    library(CODE)
+    if dispatch.allows_native():
+        library(CODE)
 
 
 def _takes_native(pixels: Tensor, factor: Tensor, term: Tensor) -> bool:

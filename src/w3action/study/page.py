@@ -53,8 +53,8 @@ def _as_csv(lines: Sequence[Line]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for line in lines:
-        gap = line.difference
-        found = (None, None, None) if gap is None else (gap.mean, gap.low, gap.high)
+        by = line.difference
+        found = (None, None, None) if by is None else (by.mean, by.low, by.high)
         ours = (line.label, line.variant, line.paper_top1, line.top1.mean, line.top1.std, len(line.seeds), line.against)
         cost = (line.gflops, line.params, line.train_top1, line.train_clips_per_second, line.eval_clips_per_second)
         writer.writerow([*ours, *found, *cost])
