@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from w3action.config import ConfigError, RunConfig
+from w3action.config import ConfigError, OptimConfig, RunConfig
 from w3action.data import ManifestError
 from w3action.models import WeightsError, checkpoint, load_checkpoint
 from w3action.train import train
@@ -64,6 +64,21 @@ def test_a_run_leaves_a_network_metrics_and_its_settings(tiny, tabletop, tmp_pat
     assert (run / "best.safetensors").is_file()
     assert json.loads((run / "run.json").read_text())["config"]["optim"]["lr"] == 0.02
     assert list((run / "tensorboard").rglob("events*"))
+
+
+@pytest.mark.parametrize("clip_norm", [0.5, 1e6])
+def test_the_gradient_is_clipped_and_its_norm_before_is_told(tiny, tabletop, tmp_path, clip_norm):
+    plain = OptimConfig(lr=0.25, scale_lr=False, group_rates=False, momentum=0.0, weight_decay=0.0, clip_norm=clip_norm)
+    one_step = dataclasses.replace(tiny, epochs=1, batch_size=1000, optim=plain)
+    train(one_step, data=tabletop, val=None, out=tmp_path / "run")
+
+    torch.manual_seed(one_step.seed)
+    before = build_model(one_step, num_classes=16)
+    after = weights_of(tmp_path / "run")
+    moved = torch.cat([(after[key] - value.detach()).flatten() for key, value in before.named_parameters()]).norm()
+    norm = read_metrics(tmp_path / "run")[0]["gradient_norm"]
+    assert norm > 0.5
+    assert moved == pytest.approx(0.25 * min(norm, clip_norm), rel=1e-3)
 
 
 def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tiny, tabletop, tmp_path):

@@ -156,9 +156,12 @@ def _step(
     loss = torch.stack(list(output.losses.values())).sum()
     optimizer.zero_grad(set_to_none=True)
     accelerator.backward(loss * min(num_clips, 1))
-    accelerator.clip_grad_norm_(task.parameters(), schedule.clip_norm)
+    norm = accelerator.clip_grad_norm_(task.parameters(), schedule.clip_norm)  # as it was before clipping
     optimizer.step()
-    sums.add(num_clips, {**output.losses, "loss": loss}, output.correct[:num_clips].sum())
+    values = {**output.losses, "loss": loss}
+    if norm is not None:  # DeepSpeed, which clips by itself, may not tell
+        values["gradient_norm"] = torch.where(norm.isfinite(), norm, schedule.clip_norm)  # fp16 takes no such step
+    sums.add(num_clips, values, output.correct[:num_clips].sum())
 
 
 class _Sums:
@@ -170,9 +173,9 @@ class _Sums:
         self.sums = {key: torch.tensor(value, dtype=torch.float64) for key, value in start.items()}
         self.note = ""
 
-    def add(self, num_clips: int, losses: dict[str, torch.Tensor], correct: torch.Tensor) -> None:
+    def add(self, num_clips: int, values: dict[str, torch.Tensor], correct: torch.Tensor) -> None:
         new = {"clips": torch.tensor(float(num_clips)), "correct": correct}
-        new |= {key: value.detach() * num_clips for key, value in losses.items()}
+        new |= {key: value.detach() * num_clips for key, value in values.items()}
         for key, value in new.items():
             precision = torch.float32 if value.device.type == "mps" else torch.float64  # mps has no float64
             self.sums[key] = self.sums.get(key, torch.zeros(())).to(value.device, precision) + value.to(precision)
@@ -187,7 +190,7 @@ class _Sums:
         if not math.isfinite(means["loss"]):
             raise TrainingError(
                 f"the loss is {means['loss']} at step {step}; start anew in another --out with a lower learning rate "
-                "(--set optim.lr=...), or look for broken labels"
+                "(--set optim.lr=... or optim.clip_norm=...), or look for broken labels"
             )
 
     def total(self) -> dict[str, float]:
