@@ -159,8 +159,12 @@ class TestTransform:
         crops = [frames[..., y : y + side, x : x + side] for x, y in places]
         if self.crops == "ten":
             crops += [_mirror(crop, self.modality) for crop in crops]
-        views = [_normalize(crop, self.modality) for crop in crops]  # (c, t, side, side)
-        return views[0][None] if len(views) == 1 else torch.stack(views), False
+        if len(crops) == 1:
+            return _normalize(crops[0], self.modality)[None], False
+        views = torch.empty((len(crops), *crops[0].shape), dtype=torch.float32, device=frames.device)
+        for view, crop in zip(views, crops, strict=True):  # one after another: ten views are large
+            view.copy_(_normalize(crop, self.modality))
+        return views, False
 
 
 def normalize(
