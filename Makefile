@@ -44,12 +44,14 @@ study: $(READY)  ## run the paper's tables again on the drawn set (hours on 2 co
 # DATA holds hand_motion and hand_in_clutter, WEIGHTS is a MobileNetV2 file.
 GPU := --recipe edge --seeds 5 --set model.pretrained=$(WEIGHTS) data.size=128 data.num_workers=8 mixed_precision=bf16
 
-study-gpu: $(READY)  ## the same on real videos on a GPU: make study-gpu DATA=... WEIGHTS=...
+study-gpu: $(READY)  ## the same with MobileNetV2, on real videos too, on a GPU: make study-gpu DATA=... WEIGHTS=...
 	$(PY) benchmarks/hand_motion_tracks.py $(DATA)/hand_motion runs/hand_motion.parquet
 	.venv/bin/w3 reproduce all --data $(DATA)/hand_motion/xsubject_train.csv \
 	  --val $(DATA)/hand_motion/xsubject_val.csv --tracks runs/hand_motion.parquet --out runs/study_hand_motion $(GPU)
 	.venv/bin/w3 reproduce curves --data $(DATA)/hand_in_clutter/train.csv \
-	  --val $(DATA)/hand_in_clutter/val.csv --out runs/study_clutter $(GPU)
+	  --val $(DATA)/hand_in_clutter/val.csv --out runs/study_clutter $(GPU) data.scales=1,0.875
+	.venv/bin/w3 data tabletop --out runs/tabletop --num-videos 4000
+	.venv/bin/w3 reproduce all --data runs/tabletop/manifest.csv --out runs/study_tabletop $(GPU) data.scales=1.0
 
 BENCH := --out runs/bench_gpu
 bench-gpu: $(READY)  ## time W3, TSM, training and the kernels on a GPU (not measured yet)
