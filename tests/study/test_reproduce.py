@@ -238,8 +238,28 @@ def test_of_equal_rates_the_recipes_own_is_chosen():
     def found(top1):
         return Result("", 1000, top1, 90.0, 50.0, 99.0, 0.1, 9, 100.0, 200.0, 3.0, "a.csv, val", np.ones(4, bool))
 
-    factors, (one, other) = (0.5, 1.0, 2.0), module.SWEEP_SEEDS
-    results = {(f"tsm_rate{factor:g}", one): found(50.0) for factor in factors}
-    results |= {(f"w3_rate{factor:g}", one): found(50.0 + factor) for factor in factors}
-    results |= {(f"w3_rate{factor:g}", other): found(50.0) for factor in factors}
-    assert module._best_rates(module.TABLES["sweep"], results) == {"tsm": 1.0, "w3": 2.0}
+    def trials(family, first, second):
+        by_seed = zip(module.SWEEP_SEEDS, (first, second), strict=True)
+        pairs = [(seed, zip(module.RATE_FACTORS, tops, strict=True)) for seed, tops in by_seed]
+        return {(f"{family}_rate{factor:g}", seed): found(top1) for seed, tops in pairs for factor, top1 in tops}
+
+    results = trials("tsm", [50, 50, 50, 50], [40, 40, 40, 40])
+    results |= trials("w3", [50, 51, 52, 49], [50, 50, 50, 50])
+    results |= trials("cbam", [50, 51, 52, 53], [50, 50, 50, 50])
+    assert module._best_rates(results) == {"tsm": 1.0, "w3": 2.0, "cbam": 4.0}
+    del results["w3_rate0.5", module.SWEEP_SEEDS[0]]
+    assert "w3" not in module._best_rates(results)
+
+
+def test_a_sweep_of_some_rows_leaves_the_choice_of_the_others(tabletop, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SWEEP_SEEDS", (1000,))
+    (tmp_path / "rates.json").write_text('{"w3": 2.0}')
+    lines = []
+    rows = tuple(f"tsm_rate{factor:g}" for factor in module.RATE_FACTORS)
+    run("sweep", tabletop, tmp_path, lines, rows=rows[:1])
+    assert json.loads((tmp_path / "rates.json").read_text()) == {"w3": 2.0}
+    run("sweep", tabletop, tmp_path, lines, rows=rows)
+    rates = json.loads((tmp_path / "rates.json").read_text())
+    assert rates.keys() == {"w3", "tsm"}
+    is_last = rates["tsm"] in (module.RATE_FACTORS[0], module.RATE_FACTORS[-1])
+    assert any("is the last one tried" in line for line in lines) == is_last

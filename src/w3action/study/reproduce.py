@@ -38,7 +38,7 @@ from w3action.study.runs import (
     plan,
     run_jobs,
 )
-from w3action.study.tables import TABLES, VARIANTS, Table, with_teachers
+from w3action.study.tables import FAMILIES, RATE_FACTORS, TABLES, Table, with_teachers
 
 FIGURE = "figure3"
 SWEEP = "sweep"
@@ -135,7 +135,7 @@ class _Study:
             return None
         results = self.run(table.name, with_teachers(row.variant for row in rows))
         if table.name == SWEEP:
-            write_atomically(self.out / RATES_FILE, (json.dumps(_best_rates(table, results), indent=2) + "\n").encode())
+            self.choose_rates(_best_rates(results))
         report = compile_report(dataclasses.replace(table, rows=rows), results, about=self.about(table.name))
         return write_report(report, self.out)
 
@@ -174,8 +174,19 @@ class _Study:
         )
 
     def rates(self, name: str) -> dict[str, float]:
+        return self.chosen_rates() if name != SWEEP else {}
+
+    def chosen_rates(self) -> dict[str, float]:
         path = self.out / RATES_FILE
-        return json.loads(path.read_text()) if path.is_file() and name != SWEEP else {}
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def choose_rates(self, best: dict[str, float]) -> None:
+        """Keep the sweep's choice, beside what a sweep of other rows chose."""
+        text = json.dumps(self.chosen_rates() | best, indent=2) + "\n"
+        write_atomically(self.out / RATES_FILE, text.encode())
+        for family, factor in best.items():
+            if factor in (RATE_FACTORS[0], RATE_FACTORS[-1]):
+                self.say(f"{SWEEP}  {family}: its best rate, {factor:g} times the recipe's, is the last one tried")
 
     def about(self, name: str) -> dict[str, Any]:
         return {
@@ -190,14 +201,20 @@ class _Study:
         }
 
 
-def _best_rates(table: Table, results: dict[tuple[str, int], Result]) -> dict[str, float]:
-    """Choose each family's factor by validation accuracy; of equals the one nearest to the recipe's rate."""
-    best: dict[str, tuple[float, float, float]] = {}
-    for row in table.rows:
-        found = [results[row.variant, seed].top1 for seed in SWEEP_SEEDS if (row.variant, seed) in results]
-        if not found:
+def _best_rates(results: dict[tuple[str, int], Result]) -> dict[str, float]:
+    """Choose the factors of families by validation accuracy; of equals the one nearest to the recipe's rate.
+
+    A family that has not had all its trials is left out.
+    """
+    best = {}
+    for family in FAMILIES:
+        trials = {
+            factor: [results.get((f"{family}_rate{factor:g}", seed)) for seed in SWEEP_SEEDS] for factor in RATE_FACTORS
+        }
+        if any(None in found for found in trials.values()):
             continue
-        family, _, factor = VARIANTS[row.variant].family.partition("*")
-        score = (statistics.mean(found), -abs(float(factor) - 1), float(factor))
-        best[family] = max(best.get(family, score), score)
-    return {family: factor for family, (_, _, factor) in best.items()}
+        scores = {
+            factor: statistics.mean(result.top1 for result in found if result) for factor, found in trials.items()
+        }
+        best[family] = max(scores, key=lambda factor: (scores[factor], -abs(factor - 1)))
+    return best
