@@ -20,7 +20,7 @@ def edge() -> RunConfig:
         recipe="edge",
         model=ModelConfig(name="tsm_mobilenetv2", attention="w3", pretrained="imagenet"),
         data=DataConfig(size=112),
-        # Better than 0.03 on two sets of hands (docs/evidence.md).
+        # 0.03 costs TSM and W3 seven points or more across persons (docs/evidence.md).
         optim=OptimConfig(lr=0.01, lr_batch_size=16, group_rates=False, schedule="cosine", warmup=0.2),
         batch_size=16,
         epochs=16,
