@@ -243,10 +243,10 @@ def test_of_equal_rates_the_recipes_own_is_chosen():
         pairs = [(seed, zip(module.RATE_FACTORS, tops, strict=True)) for seed, tops in by_seed]
         return {(f"{family}_rate{factor:g}", seed): found(top1) for seed, tops in pairs for factor, top1 in tops}
 
-    results = trials("tsm", [50, 50, 50, 50], [40, 40, 40, 40])
-    results |= trials("w3", [50, 51, 52, 49], [50, 50, 50, 50])
-    results |= trials("cbam", [50, 51, 52, 53], [50, 50, 50, 50])
-    assert module._best_rates(results) == {"tsm": 1.0, "w3": 2.0, "cbam": 4.0}
+    results = trials("tsm", [50] * 5, [40] * 5)
+    results |= trials("w3", [50, 51, 52, 49, 48], [50] * 5)
+    results |= trials("cbam", [50, 51, 52, 53, 54], [50] * 5)
+    assert module._best_rates(results) == {"tsm": 1.0, "w3": 2.0, "cbam": 8.0}
     del results["w3_rate0.5", module.SWEEP_SEEDS[0]]
     assert "w3" not in module._best_rates(results)
 

@@ -94,7 +94,7 @@ ATTENTION_FAMILIES = ("tsm", "se", "cbam", "non_local", "w3")
 FRACTIONS = (0.05, 0.1, 0.25, 1.0)
 LENGTHS = (1, 2, 4)
 CURVES = ("tsm", "cbam", "w3")
-RATE_FACTORS = (0.5, 1.0, 2.0, 4.0)
+RATE_FACTORS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 _W3 = _network("w3")
 _NO_AFR = (*_W3, "model.refine=false")
