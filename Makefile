@@ -32,13 +32,14 @@ format: $(READY)  ## format and mend what can be mended by itself
 
 # What all rows have in common: they start from a TSM that was trained on another drawn set, as the paper's start from
 # ImageNet, and see 980 clips a seed. docs/evidence.md says why.
-STUDY := model.pretrained=runs/start/model.safetensors optim.lr=0.002 epochs=5 data.train_fraction=0.35 eval_every=1 \
-  mixed_precision=bf16
+PIXELS := data.size=64 data.resize=64 mixed_precision=bf16
+STUDY := $(PIXELS) model.pretrained=runs/start/model.safetensors optim.lr=0.002 epochs=5 eval_every=5 \
+  data.train_fraction=0.35
 
 study: $(READY)  ## run the paper's tables again on the drawn set (hours on 2 cores; goes on where it was cut)
 	.venv/bin/w3 data tabletop --out runs/tabletop --num-videos 4000
 	.venv/bin/w3 data tabletop --out runs/other --num-videos 4000 --seed 1
-	.venv/bin/w3 train demo --data runs/other/manifest.csv --out runs/start --resume --set epochs=6 mixed_precision=bf16
+	.venv/bin/w3 train demo --data runs/other/manifest.csv --out runs/start --resume --set epochs=6 $(PIXELS)
 	.venv/bin/w3 reproduce all --data runs/tabletop/manifest.csv --out runs/study --seeds 5 --set $(STUDY)
 
 # DATA holds hand_motion and hand_in_clutter, WEIGHTS is a MobileNetV2 file.
@@ -48,8 +49,8 @@ study-gpu: $(READY)  ## the same with MobileNetV2, on real videos too, on a GPU:
 	$(PY) benchmarks/hand_motion_tracks.py $(DATA)/hand_motion runs/hand_motion.parquet
 	.venv/bin/w3 reproduce all --data $(DATA)/hand_motion/xsubject_train.csv \
 	  --val $(DATA)/hand_motion/xsubject_val.csv --tracks runs/hand_motion.parquet --out runs/study_hand_motion $(GPU)
-	.venv/bin/w3 reproduce curves --data $(DATA)/hand_in_clutter/train.csv \
-	  --val $(DATA)/hand_in_clutter/val.csv --out runs/study_clutter $(GPU) data.scales=1,0.875
+	for table in sweep table6 curves; do .venv/bin/w3 reproduce $$table --data $(DATA)/hand_in_clutter/train.csv \
+	  --val $(DATA)/hand_in_clutter/val.csv --out runs/study_clutter $(GPU) data.scales=1,0.875 || exit 1; done
 	.venv/bin/w3 data tabletop --out runs/tabletop --num-videos 4000
 	.venv/bin/w3 reproduce all --data runs/tabletop/manifest.csv --out runs/study_tabletop $(GPU) data.scales=1.0
 

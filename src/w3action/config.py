@@ -91,7 +91,7 @@ class RunConfig:
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
     mfr: bool = False  # mature feature-guided regularization: train a teacher, then the student
-    mfr_weight: NonNegativeFloat = 1.0
+    mfr_weight: NonNegativeFloat = 0.1  # of equation 9; the paper adds it as it is
     mfr_reduction: Literal["mean", "sum"] = "mean"  # over frames, of equation 9
     mfr_teacher: str | None = None  # a finished run to learn from; None trains one first
     mfr_teacher_weights: Literal["last", "best"] = "last"

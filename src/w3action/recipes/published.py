@@ -3,7 +3,8 @@
 The paper "followed the common practice" of the public TSM: ImageNet weights, 50 epochs at 0.01 for 64 clips, a tenth at
 20 and 40. EgoGesture's 20 epochs are ACTION-Net's. What it says of no system is the same for all of them here: one
 trainer, so that rows differ by their networks alone. Something-Something is trained without flips, as TSM's figures
-were; `--set data.flip=auto` swaps the labels that speak of a side, and is better.
+were; `--set data.flip=auto` swaps the labels that speak of a side, and is better. Equation 9 is added as it stands,
+with a weight of 1.
 
 Of the frames the paper says only how many, and the setting is "the same for all": so 3D networks, too, see one frame of
 each segment of the whole video. A dense window (`--set data.sampling=dense`) is for Kinetics' ten seconds; its 64
@@ -55,6 +56,7 @@ def _run(
         recipe=recipe,
         model=ModelConfig(network, attention, options or {}, refine=refine, pretrained=weights),
         data=dataclasses.replace(data, size=size, modality="flow" if flow else "rgb"),
+        mfr_weight=1.0,
         **changes,
     )
 

@@ -75,7 +75,8 @@ def _readings() -> dict[str, tuple[str, ...]]:
 def _mfr_readings() -> dict[str, tuple[str, ...]]:
     """What it leaves open about MFR; the teacher is the same."""
     return {
-        "w3_mfr_tenth": ("mfr_weight=0.1",),
+        "w3_mfr_hundredth": ("mfr_weight=0.01",),
+        "w3_mfr_one": ("mfr_weight=1",),
         "w3_mfr_tenfold": ("mfr_weight=10",),
         "w3_mfr_sum": ("mfr_reduction=sum",),
         "w3_mfr_best": ("mfr_teacher_weights=best",),
@@ -229,8 +230,9 @@ TABLES: dict[str, Table] = {
                 Row("initial masks 0.98", "w3_near_one"),
                 Row("AFR from every block", "w3_every"),
                 Row("reduction 4", "w3_reduction4"),
-                Row("W3 with MFR: weight 1, mean, last", "w3_mfr"),
-                Row("MFR weight 0.1", "w3_mfr_tenth", against="w3_mfr"),
+                Row("W3 with MFR: weight 0.1, mean, last", "w3_mfr"),
+                Row("MFR weight 0.01", "w3_mfr_hundredth", against="w3_mfr"),
+                Row("MFR weight 1", "w3_mfr_one", against="w3_mfr"),
                 Row("MFR weight 10", "w3_mfr_tenfold", against="w3_mfr"),
                 Row("MFR sum over frames", "w3_mfr_sum", against="w3_mfr"),
                 Row("MFR from the teacher's best weights", "w3_mfr_best", against="w3_mfr"),

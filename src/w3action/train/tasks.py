@@ -87,7 +87,7 @@ class MatureFeatureTask(PlainTask):
         model: ActionModel,
         teacher: ActionModel,
         *,
-        weight: float = 1.0,
+        weight: float = 0.1,
         reduction: Literal["mean", "sum"] = "mean",
         compile_teacher: bool = False,
         sizes: Sequence[int] = (),
