@@ -47,7 +47,7 @@ def test_a_recipe_for_ones_own_clips_says_what_it_is_for(name):
 
 def test_the_papers_recipes_follow_the_papers_training():
     config = recipe("ssv1_tsm_w3_16f")
-    assert config.mfr
+    assert (config.mfr, config.mfr_weight) == (True, 1)  # equation 9 as it stands
     assert (config.epochs, config.batch_size, config.data.num_frames) == (50, 64, 16)
     assert (config.optim.lr, config.optim.milestones, config.optim.weight_decay) == (0.01, (0.4, 0.8), 5e-4)
     config = recipe("egogesture_tsm_8f")

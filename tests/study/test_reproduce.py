@@ -26,6 +26,9 @@ TINY = RunConfig(
 )
 
 
+PRINTED = ("cbam", "cbam_mfr", "w3", "w3_mfr")  # rows of the paper's table 7
+
+
 def run(table, data, out, lines, *, num_seeds=1, recipe=TINY, rows=()):
     return reproduce(
         table,
@@ -44,9 +47,9 @@ def run(table, data, out, lines, *, num_seeds=1, recipe=TINY, rows=()):
 
 @pytest.fixture(scope="module")
 def study(tabletop, tmp_path_factory):
-    """Table 7 and figure 3 of one seed: cbam, cbam_mfr, w3, w3_mfr."""
+    """The paper's rows of table 7 and figure 3, one seed."""
     out, lines = tmp_path_factory.mktemp("study"), []
-    pages = run("table7", tabletop, out, lines) + run("figure3", tabletop, out, lines)
+    pages = run("table7", tabletop, out, lines, rows=PRINTED) + run("figure3", tabletop, out, lines)
     return out, pages, lines
 
 
@@ -59,7 +62,7 @@ def test_every_row_is_run_once_and_told_of(study, tabletop):
         "table7  4/4  w3_mfr, seed 0",
     ]
     again = []
-    run("table7", tabletop, out, again)
+    run("table7", tabletop, out, again, rows=PRINTED)
     assert again == []
 
 

@@ -105,6 +105,7 @@ _NO_TEMPORAL = (*_W3, "model.attention_options.temporal=false")
 VARIANTS: dict[str, Variant] = {
     "tsn": Variant(_network(temporal="tsn"), "tsn"),
     "tsm": Variant(_network(), "tsm"),
+    "tsm_mfr": Variant((*_network(), "mfr=true"), "tsm", "tsm"),
     "se": Variant(_network("se"), "se"),
     "cbam": Variant(_network("cbam"), "cbam"),
     "cbam_mfr": Variant((*_network("cbam"), "mfr=true"), "cbam", "cbam"),
@@ -201,6 +202,8 @@ TABLES: dict[str, Table] = {
                 Row("TSM + CBAM, MFR", "cbam_mfr", 50.5),
                 Row("TSM + W3, w/o MFR", "w3", 50.2),
                 Row("TSM + W3", "w3_mfr", 52.6, against="w3"),
+                Row("TSM", "tsm", 47.2),
+                Row("TSM, MFR", "tsm_mfr", against="tsm"),
             ),
         ),
         Table(

@@ -77,7 +77,7 @@ class MatureFeatureTask(PlainTask):
     Args:
         model: the student Q, of the teacher's architecture.
         teacher: the trained P; its parameters are frozen and it stays in evaluation mode.
-        weight: of the regularization.
+        weight: of the regularization; the paper adds equation 9 as it is.
         reduction: over a clip's frames, "mean" or "sum"; over the batch it is always the mean.
         compile_teacher: by `torch.compile`, at its first batch: a minute or more.
     """
