@@ -1,5 +1,7 @@
 """Every variant is a network that can be built, and every row one that can be compared."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -54,8 +56,18 @@ def test_the_papers_column_is_the_papers():
         name: {row.variant: row.paper_top1 for row in TABLES[name].rows} for name in ("table5", "table7", "table8")
     }
     assert list(printed["table5"].values()) == [52.6, 50.3, 50.1, 49.8, 47.2]
-    assert list(printed["table7"].values()) == [49.1, 50.5, 50.2, 52.6, 47.2, None]
+    assert list(printed["table7"].values()) == [49.1, 50.5, None, 50.2, 52.6, None, 47.2, None, None]
     assert (printed["table8"]["tam_w3"], printed["table8"]["i3d_w3"]) == (50.1, 35.3)
+
+
+def test_a_student_is_compared_with_its_teacher_and_with_a_training_as_long_as_both():
+    rows = {row.variant: row for row in TABLES["table7"].rows}
+    students = {name: VARIANTS[name].teacher for name in rows if VARIANTS[name].teacher}
+    assert set(students.values()) == {"cbam", "w3", "tsm"}
+    for student, teacher in students.items():
+        assert (rows[student].against or "cbam") == teacher
+        longer = next(row.variant for row in rows.values() if row.against == student)
+        assert VARIANTS[longer] == dataclasses.replace(VARIANTS[teacher], epochs_factor=2.0)
 
 
 def test_teachers_come_before_their_students_and_each_comes_once():
