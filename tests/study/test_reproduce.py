@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from w3action.bench.turns import choose_device, describe_machine
 from w3action.config import ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig
 from w3action.models.weights import WeightsError
 from w3action.study import reproduce as module
@@ -113,6 +114,7 @@ def test_the_report_holds_the_papers_column_and_ours(study):
         assert row["top1"]["values"] == [result.top1] == [pytest.approx(100 * result.correct.mean())]
     assert content["num_clips"] == 16
     assert content["about"]["tested on"] == "test videos"
+    assert content["about"]["device"] == describe_machine(choose_device(None)).device
     with (out / "table7.csv").open() as file:
         assert [row["variant"] for row in csv.DictReader(file)] == ["cbam", "cbam_mfr", "w3", "w3_mfr"]
     assert (out / "table7.png").is_file()

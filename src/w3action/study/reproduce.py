@@ -8,7 +8,6 @@ folder use it. So no row gets a worse-tuned schedule than another.
 import dataclasses
 import datetime
 import json
-import platform
 import shlex
 import statistics
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 
 import torch
 
+from w3action.bench.turns import choose_device, describe_machine
 from w3action.config import RunConfig
 from w3action.data import FrameCache, read_manifest
 from w3action.models import load_checkpoint
@@ -196,7 +196,7 @@ class _Study:
             "factors on the learning rate": self.rates(name) or "1 for all",
             "tested on": "test videos" if self.videos.has_test and name != SWEEP else "validation videos",
             "date": datetime.date.today().isoformat(),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU",
+            "device": describe_machine(choose_device(None)).device,
             "torch": torch.__version__,
         }
 
