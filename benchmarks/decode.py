@@ -22,9 +22,9 @@ import av
 import numpy as np
 import torch
 
+from w3action.bench.decode import BOUND, bench_decode
 from w3action.data import Video
-from w3action.data.bench_decode import BOUND, bench_decode
-from w3action.data.tabletop import render_video
+from w3action.tabletop import render_video
 
 SECONDS, SIZE = 4, (426, 240)
 

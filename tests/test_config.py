@@ -6,15 +6,7 @@ import json
 import jaxtyping
 import pytest
 
-from w3action.config import (
-    ConfigError,
-    DataConfig,
-    ModelConfig,
-    OptimConfig,
-    RunConfig,
-    from_dict,
-    override,
-)
+from w3action.config import ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig, from_dict, override
 
 DEFAULT = RunConfig()
 

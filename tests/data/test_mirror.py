@@ -11,8 +11,8 @@ from pyarrow import parquet
 
 from w3action.data import mirror as mirror_module
 from w3action.data.mirror import FetchError, is_url, mirror_index
-from w3action.data.pack.index import write_table
 from w3action.data.shards import open_member
+from w3action.datasets.pack.index import write_table
 
 SHARD = bytes(range(256)) * 40
 

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from w3action.models import NETWORKS, WeightsError, create_model, load_checkpoint
-from w3action.models.checkpoint import WEIGHTS_FILE, ClipFormat, save_description, save_weights
+from w3action.clip_format import ClipFormat
+from w3action.models import NETWORKS, WeightsError, create_model
 from w3action.models.input_channels import as_of_rgb, widen_inputs_, widen_weights
+from w3action.runs.checkpoint import load_checkpoint, save_description, save_weights
+from w3action.runs.folder import WEIGHTS_FILE
 
 FIRST = {  # the weights that see the clip
     "small": ["conv1.weight"],

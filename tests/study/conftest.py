@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from w3action.study.runs import Result
+from w3action.study.jobs import Result
 
 
 @pytest.fixture(scope="session")

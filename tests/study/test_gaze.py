@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from w3action.clip_format import ClipFormat
 from w3action.data import read_manifest
 from w3action.layers import Masks
-from w3action.models import ActionModel, Checkpoint, ClipFormat
+from w3action.models import ActionModel
 from w3action.models.action_model import Features
+from w3action.runs.checkpoint import Checkpoint
 from w3action.study.gaze import Track, TracksError, hand_pixels, measure_gaze, read_tracks
 
 SIZE = 56  # half of a drawn frame

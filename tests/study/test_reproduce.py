@@ -12,8 +12,8 @@ from w3action.config import ConfigError, DataConfig, ModelConfig, OptimConfig, R
 from w3action.models.weights import WeightsError
 from w3action.study import reproduce as module
 from w3action.study.figure3 import VARIANTS_SHOWN
+from w3action.study.jobs import Result, StudyError, exists, find_videos, plan, read_result, run_jobs
 from w3action.study.reproduce import reproduce
-from w3action.study.runs import Result, StudyError, exists, find_videos, plan, read_result, run_jobs
 from w3action.study.show import show
 from w3action.study.tables import VARIANTS
 

@@ -7,7 +7,7 @@ import torch
 
 from w3action.config import override
 from w3action.recipes import demo
-from w3action.study.runs import exists
+from w3action.study.jobs import exists
 from w3action.study.tables import (
     CURVES,
     FAMILIES,

@@ -8,11 +8,11 @@ import torch
 from w3action.config import DataConfig, ModelConfig, RunConfig
 from w3action.data import find_flip_pairs, read_manifest
 from w3action.evaluate.fusion import fuse
-from w3action.infer.predict import predict
-from w3action.measure import measure
-from w3action.models import load_checkpoint
+from w3action.runs.checkpoint import load_checkpoint
+from w3action.runs.measure import measure
 from w3action.train import train
 from w3action.train.clips import training_loader
+from w3action.use.predict import predict
 
 pytest.importorskip("cv2", reason="OpenCV is an extra")
 

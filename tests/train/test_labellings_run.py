@@ -6,11 +6,11 @@ import json
 import pytest
 
 from w3action.config import DataConfig, ModelConfig, OptimConfig, RunConfig
-from w3action.infer.explain import explain
-from w3action.infer.predict import predict
-from w3action.measure import measure
-from w3action.models import load_checkpoint
+from w3action.runs.checkpoint import load_checkpoint
+from w3action.runs.measure import measure
 from w3action.train import train
+from w3action.use.explain.explanation import explain
+from w3action.use.predict import predict
 
 CONFIG = RunConfig(
     model=ModelConfig(name="tsm_small", attention="w3", dropout=0.0),

@@ -3,7 +3,7 @@
 import pytest
 from accelerate import Accelerator
 
-from w3action.train.folder import read_metrics
+from w3action.runs.folder import read_metrics
 from w3action.train.log import RunLog
 
 

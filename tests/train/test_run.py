@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 
 from w3action.config import ConfigError, OptimConfig, RunConfig
 from w3action.data import ManifestError
-from w3action.models import WeightsError, checkpoint, load_checkpoint
+from w3action.models import WeightsError
+from w3action.runs.checkpoint import load_checkpoint
+from w3action.runs.folder import read_metrics
 from w3action.train import train
-from w3action.train.folder import read_metrics
 from w3action.train.loop import TrainingError
 from w3action.train.run import build_model, build_task
 
@@ -124,7 +125,7 @@ def test_a_full_disk_at_a_checkpoint_loses_nothing(tiny, tabletop, tmp_path, mon
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real_fsync(descriptor)
 
-    monkeypatch.setattr(checkpoint.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OSError, match=r"No space left on device.*--resume.*state\.safetensors"):
         train(tiny, data=tabletop, val=None, out=run)
     assert not [path for path in run.iterdir() if path.name.startswith(".")], "a temporary file is left"

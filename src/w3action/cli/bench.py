@@ -54,8 +54,8 @@ def decode_verb(data: PositionalVideos, /, *, segments: int = 8, size: int = 224
         size: Side of its frames in pixels.
         as_json: Print JSON instead of text.
     """
+    from w3action.bench.decode import bench_decode
     from w3action.data import read_manifest
-    from w3action.data.bench_decode import bench_decode
 
     result = bench_decode(read_manifest(data).videos, num_segments=segments, size=size)
     print(json.dumps(dataclasses.asdict(result), indent=2) if as_json else result)

@@ -34,9 +34,9 @@ def train_verb(
         resume: Go on from the last state in --out; without --data, with the settings found there.
     """
     from w3action import config, recipes
+    from w3action.runs.folder import read_run
     from w3action.train import train
     from w3action.train.clips import where_to_measure
-    from w3action.train.folder import read_run
 
     if data is None:
         if not resume:
@@ -85,8 +85,8 @@ def eval_verb(
         as_json: Print JSON instead of text.
     """
     from w3action.evaluate.metrics import most_confused
-    from w3action.measure import measure
-    from w3action.models.checkpoint import BEST_WEIGHTS_FILE, WEIGHTS_FILE
+    from w3action.runs.folder import BEST_WEIGHTS_FILE, WEIGHTS_FILE
+    from w3action.runs.measure import measure
 
     with progress_bar(f"{run.name}  {protocol}", hidden=as_json) as (progress, task):
         measured = measure(
@@ -179,8 +179,8 @@ def predict_verb(
         as_json: Print JSON instead of text.
     """
     from w3action.data import DecodeError
-    from w3action.infer.predict import predict
-    from w3action.models import load_checkpoint
+    from w3action.runs.checkpoint import load_checkpoint
+    from w3action.use.predict import predict
 
     if not videos:
         raise ValueError("give at least one video")
@@ -222,8 +222,8 @@ def explain_verb(
         stage: The stage whose masks are shown, from 1; without it, their mean over the stages.
         as_json: Print JSON instead of text.
     """
-    from w3action.infer.explain import explain
-    from w3action.models import load_checkpoint
+    from w3action.runs.checkpoint import load_checkpoint
+    from w3action.use.explain.explanation import explain
 
     explained = explain(load_checkpoint(run), video, out=out, stage=stage)
     best, probability = explained.prediction[0]
@@ -264,7 +264,8 @@ def import_verb(
         order_like: A list of the same classes in the order wanted here.
         head: Which classifier to take, where the file has two.
     """
-    from w3action.models.importing import IMPORT_FILE, import_checkpoint
+    from w3action.runs.folder import IMPORT_FILE
+    from w3action.runs.imported import import_checkpoint
 
     run = import_checkpoint(
         file,

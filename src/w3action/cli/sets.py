@@ -34,7 +34,7 @@ def prepare_verb(
         allow_outside: Take videos that lie outside the root.
         allow_missing: Leave out videos that are not there.
     """
-    from w3action.data.sets import prepare
+    from w3action.datasets.sets import prepare
 
     options = {"annotations": annotations, "split": split, "fold": fold, "classes": classes}
     print(prepare(name, root, out, allow_missing=allow_missing, allow_outside=allow_outside or None, **options))
@@ -65,7 +65,7 @@ def check_verb(
         limit_seconds: For one file; then it is given up, which is a finding.
         as_json: Print JSON instead of text.
     """
-    from w3action.data.doctor import check_videos, write_page
+    from w3action.datasets.doctor import check_videos, write_page
 
     with progress_bar("checking", hidden=as_json) as (progress, task):
         report = check_videos(
@@ -115,7 +115,7 @@ def pack_verb(
         workers: Processes; without it, one per core.
     """
     from w3action.data import read_manifest
-    from w3action.data.pack import PackOptions, pack_manifest
+    from w3action.datasets.pack import PackOptions, pack_manifest
 
     options = PackOptions(short_side=short_side or None, gop=gop, crf=crf, copy=copy, shard_mb=shard_mb)
     total = len(read_manifest(manifest, label_column=label_column))
@@ -142,7 +142,8 @@ def index_verb(folder: PositionalPath, /, *, label_key: str = "label", workers: 
         label_key: The key of a .json that holds the label.
         workers: Processes; without it, one per core.
     """
-    from w3action.data import index_shards, read_manifest
+    from w3action.data import read_manifest
+    from w3action.datasets.pack import index_shards
 
     with progress_bar("indexing") as (progress, task):
         index = index_shards(folder, label_key=label_key, num_workers=workers, on_video=lambda: progress.advance(task))
@@ -159,7 +160,7 @@ def tabletop_verb(*, out: Path, num_videos: int = 1500, seed: int = 0, workers: 
         seed: The same seed draws the same frames.
         workers: Processes that draw; without it, one per core.
     """
-    from w3action.data.tabletop import write_tabletop
+    from w3action.tabletop import write_tabletop
 
     with progress_bar("drawing", total=num_videos) as (progress, task):
         manifest = write_tabletop(
@@ -191,7 +192,8 @@ def flow_verb(
         label_column: The column that holds the labels; several, as in verb,noun, are kept.
         workers: Processes; without it, one per core.
     """
-    from w3action.data import read_manifest, write_flow
+    from w3action.data import read_manifest
+    from w3action.datasets.flow_write import write_flow
 
     videos = read_manifest(manifest, label_column=label_column)
     with progress_bar("flow", total=len(videos)) as (progress, task):

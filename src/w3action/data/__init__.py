@@ -7,23 +7,18 @@ w3action.
 """
 
 from w3action.data.cache import FrameCache
-from w3action.data.clip import NUM_CHANNELS, BadVideo, Clip, ClipBatch, Modality, Sample, collate, modality_of
+from w3action.data.clip import BadVideo, Clip, ClipBatch, Sample, collate
 from w3action.data.decode import DecodeError, VideoInfo, decode, probe
-from w3action.data.doctor import check_videos
 from w3action.data.flips import FlipMap, find_flip_pairs, mirror_name
-from w3action.data.flow_write import write_flow
 from w3action.data.loading import EpochBatchSampler, VideoDataset, make_loader, read_clip
 from w3action.data.manifest import Manifest, read_manifest, write_manifest
 from w3action.data.mirror import FetchError, mirror_index
-from w3action.data.pack import PackOptions, index_shards, pack_manifest
 from w3action.data.sampling import test_dense, test_segments, train_dense, train_segments, twice_segments
-from w3action.data.sets import prepare
 from w3action.data.subsets import hold_out, keep_fraction
 from w3action.data.transforms import TestTransform, TrainTransform, Transform, denormalize, normalize
 from w3action.data.video import ManifestError, Video
 
 __all__ = [
-    "NUM_CHANNELS",
     "BadVideo",
     "Clip",
     "ClipBatch",
@@ -34,8 +29,6 @@ __all__ = [
     "FrameCache",
     "Manifest",
     "ManifestError",
-    "Modality",
-    "PackOptions",
     "Sample",
     "TestTransform",
     "TrainTransform",
@@ -43,21 +36,16 @@ __all__ = [
     "Video",
     "VideoDataset",
     "VideoInfo",
-    "check_videos",
     "collate",
     "decode",
     "denormalize",
     "find_flip_pairs",
     "hold_out",
-    "index_shards",
     "keep_fraction",
     "make_loader",
     "mirror_index",
     "mirror_name",
-    "modality_of",
     "normalize",
-    "pack_manifest",
-    "prepare",
     "probe",
     "read_clip",
     "read_manifest",
@@ -66,6 +54,5 @@ __all__ = [
     "train_dense",
     "train_segments",
     "twice_segments",
-    "write_flow",
     "write_manifest",
 ]

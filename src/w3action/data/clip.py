@@ -9,29 +9,10 @@ five flows), t frames, h and w pixels. They are never folded into one another he
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-
-Modality = Literal["rgb", "flow"]
-NUM_CHANNELS: dict[Modality, int] = {"rgb": 3, "flow": 10}  # that a network sees of each frame or segment
-
-
-def modality_of(num_channels: int) -> Modality:
-    """What a network of that many input channels sees.
-
-    Raises:
-        ValueError: neither RGB nor flow has so many.
-    """
-    for modality, count in NUM_CHANNELS.items():
-        if count == num_channels:
-            return modality
-    known = ", ".join(f"{count} ({modality})" for modality, count in NUM_CHANNELS.items())
-    raise ValueError(
-        f"a network of {num_channels} input channels sees nothing that can be read here; known are {known}"
-    )
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Int64
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from w3action.clip_format import Modality
 from w3action.data.cache import FrameCache
-from w3action.data.clip import BadVideo, Clip, Modality, Sample, collate
+from w3action.data.clip import BadVideo, Clip, Sample, collate
 from w3action.data.decode import DecodeError
 from w3action.data.entry import decode_video
 from w3action.data.flow import ReadFrames, read_flow

@@ -24,7 +24,7 @@ from typing import Any, cast
 
 from pyarrow import ArrowException, parquet
 
-from w3action.data.whole_file import write_text
+from w3action.files import write_text
 
 CACHE_VARIABLE = "W3_CACHE"  # a folder; ~/.cache/w3action without it
 CLASS_LISTS_KEY = "w3action.class_lists"  # in the metadata of an index: names of the files, as JSON

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from w3action.data.clip import NUM_CHANNELS, Clip, Modality
+from w3action.clip_format import NUM_CHANNELS, Modality
+from w3action.data.clip import Clip
 from w3action.data.flow import mirror_flow, normalize_flow
 from w3action.kernels import scale_pixels
 

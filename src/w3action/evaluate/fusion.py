@@ -21,9 +21,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from w3action.evaluate.confusion import draw_confusion
 from w3action.evaluate.metrics import Metrics, compute_metrics
 from w3action.evaluate.protocols import Fusion
-from w3action.evaluate.report import draw_confusion
 from w3action.evaluate.score_file import ScoreFileError, VideoScores, read_scores, to_bytes
 
 Match = Literal["path", "name"]

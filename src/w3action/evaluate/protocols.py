@@ -17,8 +17,8 @@ from typing import Literal
 
 import numpy as np
 
+from w3action.clip_format import Modality
 from w3action.data import TestTransform, test_dense, test_segments, twice_segments
-from w3action.data.clip import Modality
 
 Fusion = Literal["logits", "probabilities"]
 

@@ -6,16 +6,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from w3action.data import (
-    ClipBatch,
-    EpochBatchSampler,
-    FrameCache,
-    Video,
-    VideoDataset,
-    find_flip_pairs,
-    make_loader,
-)
-from w3action.data.clip import Modality
+from w3action.clip_format import Modality
+from w3action.data import ClipBatch, EpochBatchSampler, FrameCache, Video, VideoDataset, find_flip_pairs, make_loader
 from w3action.evaluate.protocols import Protocol
 from w3action.evaluate.scoring import Model, Scores, score_videos
 

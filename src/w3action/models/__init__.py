@@ -2,7 +2,6 @@
 
 from w3action.models.action_model import ActionModel, Features
 from w3action.models.attention import ATTENTIONS
-from w3action.models.checkpoint import Checkpoint, ClipFormat, load_checkpoint
 from w3action.models.create import create_model, list_models
 from w3action.models.flops import Cost, count_cost
 from w3action.models.networks import NETWORKS
@@ -12,13 +11,10 @@ __all__ = [
     "ATTENTIONS",
     "NETWORKS",
     "ActionModel",
-    "Checkpoint",
-    "ClipFormat",
     "Cost",
     "Features",
     "WeightsError",
     "count_cost",
     "create_model",
     "list_models",
-    "load_checkpoint",
 ]

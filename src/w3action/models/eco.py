@@ -28,14 +28,7 @@ from torch import Tensor, nn
 
 from w3action.layers import Masks
 from w3action.models.backbone import Backbone, start_convolutions_
-from w3action.models.bn_inception import (
-    NUM_FEATURES,
-    ROWS,
-    InceptionBlock,
-    double_start,
-    inception_blocks,
-    stem,
-)
+from w3action.models.bn_inception import NUM_FEATURES, ROWS, InceptionBlock, double_start, inception_blocks, stem
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 SHARED = ROWS[:2]  # blocks 3a and 3b

@@ -11,8 +11,8 @@ from typing import Any
 
 from w3action.config import ConfigError, RunConfig
 from w3action.recipes.own import default, demo, edge
+from w3action.recipes.paper_tables import TABLES, PaperRow, PaperTable
 from w3action.recipes.published import PUBLISHED
-from w3action.recipes.tables import TABLES, PaperRow, PaperTable
 
 __all__ = ["OWN", "RECIPES", "TABLES", "PaperRow", "PaperTable", "changed_settings", "recipe"]
 

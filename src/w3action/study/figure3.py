@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from w3action.models.checkpoint import write_atomically
+from w3action.files import write_bytes
 from w3action.study.gaze import Gaze
 from w3action.study.statistics import Summary, summarize
 
@@ -70,18 +70,18 @@ def write_figure3(lines: Sequence[GazeLine], out: Path, *, about: dict[str, Any]
     stem = out / "figure3"
     title = "Does the mask look at the hand?"
     content = {"table": "figure3", "title": title, "about": about, "rows": [dataclasses.asdict(line) for line in lines]}
-    write_atomically(stem.with_suffix(".json"), (json.dumps(content, indent=2) + "\n").encode())
+    write_bytes(stem.with_suffix(".json"), (json.dumps(content, indent=2) + "\n").encode())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["variant", "stage", "ratio_acting", "ratio_idle", "level_acting", "level_idle", "num_frames"])
     for line in lines:
         ratios = (line.acting.mean, line.idle.mean)
         writer.writerow([line.variant, line.stage, *ratios, line.level_acting, line.level_idle, line.num_frames])
-    write_atomically(stem.with_suffix(".csv"), text.getvalue().encode())
+    write_bytes(stem.with_suffix(".csv"), text.getvalue().encode())
     _draw(lines, stem.with_suffix(".png"))
     environment = jinja2.Environment(loader=jinja2.PackageLoader("w3action", "templates"), autoescape=True)
     page = environment.get_template("figure3.html.j2").render(lines=lines, title=title, names=NAMES, about=about)
-    write_atomically(stem.with_suffix(".html"), page.encode())
+    write_bytes(stem.with_suffix(".html"), page.encode())
     return stem.with_suffix(".html")
 
 

@@ -21,10 +21,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from w3action.clip_format import ClipFormat
 from w3action.data import FrameCache, Manifest, TestTransform, Video, decode, probe, test_segments
-from w3action.infer.explain_masks import resample
-from w3action.models import Checkpoint, ClipFormat
 from w3action.models.action_model import stage_masks
+from w3action.runs.checkpoint import Checkpoint
+from w3action.use.explain.masks import resample
 
 TRACKS_FILE = "tracks.parquet"
 

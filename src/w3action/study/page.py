@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jinja2
 
-from w3action.models.checkpoint import write_atomically
+from w3action.files import write_bytes
 from w3action.study.plots import draw_curves, draw_table
 from w3action.study.report import Line, Report
 from w3action.study.statistics import Difference, Summary
@@ -31,8 +31,8 @@ def write_report(report: Report, out: Path) -> Path:
         "about": report.about,
         "rows": [dataclasses.asdict(line) for line in report.lines],
     }
-    write_atomically(stem.with_suffix(".json"), (json.dumps(content, indent=2) + "\n").encode())
-    write_atomically(stem.with_suffix(".csv"), _as_csv(report.lines).encode())
+    write_bytes(stem.with_suffix(".json"), (json.dumps(content, indent=2) + "\n").encode())
+    write_bytes(stem.with_suffix(".csv"), _as_csv(report.lines).encode())
     draw = draw_curves if report.table.axis else draw_table
     draw(stem.with_suffix(".png"), report)
     environment = jinja2.Environment(loader=jinja2.PackageLoader("w3action", "templates"), autoescape=True)
@@ -44,7 +44,7 @@ def write_report(report: Report, out: Path) -> Path:
         cell=cell,
         gap=gap,
     )
-    write_atomically(stem.with_suffix(".html"), page.encode())
+    write_bytes(stem.with_suffix(".html"), page.encode())
     return stem.with_suffix(".html")
 
 

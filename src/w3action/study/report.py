@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from w3action.study.runs import Result
+from w3action.study.jobs import Result
 from w3action.study.statistics import Difference, Summary, paired_difference, summarize
 from w3action.study.tables import Row, Table
 

@@ -21,23 +21,13 @@ import torch
 from w3action.bench.turns import choose_device, describe_machine
 from w3action.config import RunConfig
 from w3action.data import FrameCache, read_manifest
-from w3action.models import load_checkpoint
-from w3action.models.checkpoint import write_atomically
+from w3action.files import write_bytes
+from w3action.runs.checkpoint import load_checkpoint
 from w3action.study.figure3 import VARIANTS_SHOWN, compile_gaze, write_figure3
 from w3action.study.gaze import TRACKS_FILE, measure_gaze, read_tracks
+from w3action.study.jobs import Job, Result, StudyError, Videos, check_parallel, exists, find_videos, plan, run_jobs
 from w3action.study.page import write_report
 from w3action.study.report import compile_report
-from w3action.study.runs import (
-    Job,
-    Result,
-    StudyError,
-    Videos,
-    check_parallel,
-    exists,
-    find_videos,
-    plan,
-    run_jobs,
-)
 from w3action.study.tables import FAMILIES, RATE_FACTORS, TABLES, Table, with_teachers
 
 FIGURE = "figure3"
@@ -183,7 +173,7 @@ class _Study:
     def choose_rates(self, best: dict[str, float]) -> None:
         """Keep the sweep's choice, beside what a sweep of other rows chose."""
         text = json.dumps(self.chosen_rates() | best, indent=2) + "\n"
-        write_atomically(self.out / RATES_FILE, text.encode())
+        write_bytes(self.out / RATES_FILE, text.encode())
         for family, factor in best.items():
             if factor in (RATE_FACTORS[0], RATE_FACTORS[-1]):
                 self.say(f"{SWEEP}  {family}: its best rate, {factor:g} times the recipe's, is the last one tried")

@@ -23,9 +23,9 @@ from w3action.data import (
     train_segments,
 )
 from w3action.data.gpu_decode import fault as gpu_fault
+from w3action.runs.folder import HELD_OUT_FILE
 
 HELD_OUT = 0.2  # of the videos, where nothing says which are for validation
-HELD_OUT_FILE = "held_out.csv"
 
 
 def read_videos(data: Path, val: Path | None, *, label_column: str, seed: int) -> tuple[Manifest, Manifest]:

@@ -18,8 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from w3action.models.checkpoint import write_atomically
-from w3action.train.folder import METRICS_FILE
+from w3action.files import write_bytes
+from w3action.runs.folder import METRICS_FILE
 
 
 class RunLog:
@@ -68,7 +68,7 @@ class RunLog:
             writer = csv.DictWriter(text, keys, lineterminator="\n")
             writer.writeheader()
             writer.writerows(history)
-            write_atomically(self.out / METRICS_FILE, text.getvalue().encode())
+            write_bytes(self.out / METRICS_FILE, text.getvalue().encode())
         self.accelerator.log(row, step=int(row["epoch"]))
 
 

@@ -16,10 +16,11 @@ from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 
 from w3action.data import ClipBatch
-from w3action.models.checkpoint import BEST_WEIGHTS_FILE, save_weights
+from w3action.runs.checkpoint import save_weights
+from w3action.runs.folder import BEST_WEIGHTS_FILE, STATE_FILE
 from w3action.train.log import RunLog
 from w3action.train.optimizer import set_learning_rate
-from w3action.train.state import STATE_FILE, Progress, save_state
+from w3action.train.state import Progress, save_state
 from w3action.train.tasks import PlainTask
 
 MOST_BAD_VIDEOS = 0.05  # of the training set

@@ -14,22 +14,31 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
+from w3action.clip_format import NUM_CHANNELS, ClipFormat
 from w3action.config import RunConfig
 from w3action.data import FrameCache, Manifest, find_flip_pairs, keep_fraction, write_manifest
-from w3action.data.clip import NUM_CHANNELS
 from w3action.evaluate import PROTOCOLS, evaluate_videos
 from w3action.evaluate.metrics import compute_all_metrics
 from w3action.labellings import cross_entropy, first_classes
-from w3action.models import ActionModel, ClipFormat, create_model, load_checkpoint
-from w3action.models.checkpoint import BEST_WEIGHTS_FILE, WEIGHTS_FILE, save_description, save_weights
+from w3action.models import ActionModel, create_model
 from w3action.models.memory_order import put_channels_last_
+from w3action.runs.checkpoint import load_checkpoint, save_description, save_weights
+from w3action.runs.folder import (
+    BEST_WEIGHTS_FILE,
+    HELD_OUT_FILE,
+    STATE_FILE,
+    TEACHER_FOLDER,
+    WEIGHTS_FILE,
+    claim,
+    is_finished,
+    write_bad_videos,
+)
 from w3action.train.checks import warnings
-from w3action.train.clips import HELD_OUT_FILE, read_videos, resize_for, training_loader
-from w3action.train.folder import TEACHER_FOLDER, claim, is_finished, write_bad_videos
+from w3action.train.clips import read_videos, resize_for, training_loader
 from w3action.train.log import RunLog
 from w3action.train.loop import MOST_BAD_VIDEOS, Schedule, TrainingError, fit
 from w3action.train.optimizer import build_optimizer, parameter_groups, rate_factor
-from w3action.train.state import STATE_FILE, Progress, load_state
+from w3action.train.state import Progress, load_state
 from w3action.train.tasks import MatureFeatureTask, PlainTask
 
 

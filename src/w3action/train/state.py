@@ -15,11 +15,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from w3action.files import write_bytes
 from w3action.models import ActionModel, WeightsError
-from w3action.models.checkpoint import write_atomically
 from w3action.models.weights import check_fit
-
-STATE_FILE = "state.safetensors"
 
 
 @dataclass
@@ -49,7 +47,7 @@ def save_state(path: Path, *, model: ActionModel, optimizer: torch.optim.Optimiz
         {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
         metadata={"progress": json.dumps(asdict(progress))},
     )
-    write_atomically(path, content)
+    write_bytes(path, content)
 
 
 def load_state(path: Path, *, model: ActionModel, optimizer: torch.optim.Optimizer) -> Progress:

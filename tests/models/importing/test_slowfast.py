@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from w3action.models import WeightsError, create_model, load_checkpoint
-from w3action.models.importing import LAYOUTS, export_state_dict, import_checkpoint
-from w3action.models.importing.importer import load_foreign
+from w3action.models import WeightsError, create_model
+from w3action.models.importing import LAYOUTS, export_state_dict
 from w3action.models.importing.recognise import recognise
 from w3action.models.slowfast import slowfast_4x16_resnet50, slowfast_8x8_resnet50
+from w3action.runs.checkpoint import load_checkpoint
+from w3action.runs.imported import import_checkpoint, load_foreign
 
 CLASSES = ("left", "right", "up")
 ALPHA = {"4x16": 8, "8x8": 4}

@@ -5,16 +5,13 @@ To add a layout: a file that names our tensors as it does, and a line in `LAYOUT
 
 from w3action.models.importing.classes import class_order, read_classes
 from w3action.models.importing.exporter import export_state_dict
-from w3action.models.importing.importer import IMPORT_FILE, import_checkpoint
 from w3action.models.importing.layout import Layout
 from w3action.models.importing.layouts import LAYOUTS
 
 __all__ = [
-    "IMPORT_FILE",
     "LAYOUTS",
     "Layout",
     "class_order",
     "export_state_dict",
-    "import_checkpoint",
     "read_classes",
 ]

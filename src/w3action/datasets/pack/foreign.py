@@ -1,0 +1,233 @@
+"""The index of WebDataset shards that others made: `index_shards` reads their headers and labels, and copies nothing.
+
+A sample is what shares a name up to the first dot: a video (.mp4, .webm, .avi, ...), and its label in .cls (a class
+id or name) or in .json. Tar headers are read one after another; members are never unpacked. A member whose name leads
+out of the archive, and a link, device or sparse file, is refused by name: no honest video shard holds one.
+"""
+
+import json
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from w3action.data.decode import DecodeError, VideoInfo, probe
+from w3action.data.frame_folder import natural_key
+from w3action.data.manifest import SPLITS, read_classes
+from w3action.data.shards import open_member
+from w3action.data.video import VIDEO_SUFFIXES, ManifestError
+from w3action.datasets.pack.index import write_failed, write_table
+from w3action.datasets.pack.shard_file import hash_file
+from w3action.workers import Lost, run_jobs
+
+MAX_LABEL_BYTES = 1 << 20  # of a .json or .cls
+
+
+@dataclass
+class _Sample:
+    """Members of one key: the video's place in the shard, and what is said of it."""
+
+    shard: Path
+    key: str
+    video: tuple[int, int] | None = None  # offset, size
+    label: Any = None
+    split: str | None = None
+
+
+def index_shards(
+    folder: Path,
+    *,
+    label_key: str = "label",
+    classes: Sequence[str] | None = None,
+    num_workers: int | None = None,
+    on_video: Callable[[], None] | None = None,
+) -> Path:
+    """Write `index.parquet`, `classes.txt` and `failed.csv` into a folder of tar shards (and of its sub-folders).
+
+    Splits are those of a key "split" in the .json, else of the shards' names (train-000.tar, val/000.tar).
+
+    Args:
+        folder: holds uncompressed .tar files.
+        label_key: the key of a .json that holds the label: a class name or id.
+        classes: class names in the order of their ids; by default those of `classes.txt` in the folder, else the
+            labels found, sorted.
+        num_workers: processes that open the videos to count their frames; None means one for each core.
+        on_video: called in this process after each of them.
+
+    Returns:
+        The index, a manifest. Videos that cannot be opened or have no label are listed in `failed.csv`.
+
+    Raises:
+        ManifestError: no shard, no sample, a compressed or broken tar, a member that is refused, an unknown label, or
+            a folder that `pack_manifest` wrote.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ManifestError(f"{folder}: no such folder; give the folder of the shards")
+    if (folder / "pack.json").exists():
+        raise ManifestError(f"{folder}: was written by w3 data pack and has its index; read its index.parquet")
+    shards = sorted(folder.rglob("*.tar"), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+    if not shards:
+        raise ManifestError(f"{folder}: holds no .tar file; give the folder of the shards (unpack .tar.gz first)")
+    samples = [sample for shard in shards for sample in _read_samples(shard, folder=folder, label_key=label_key)]
+    if not samples:
+        raise ManifestError(f"{folder}: no video in {len(shards)} shards; expected members as KEY.mp4 and KEY.cls")
+    names = _class_names(samples, folder=folder, given=classes)
+    jobs = ((sample.shard, *(sample.video or (0, 0))) for sample in samples)
+    rows, failed = [], []
+    for sample, info in zip(samples, run_jobs(_probe_member, jobs, num_workers=num_workers), strict=True):
+        if on_video is not None:
+            on_video()
+        path = sample.shard.relative_to(folder).as_posix()
+        if isinstance(info, Lost):
+            info = "decoding it ended the process; the file is damaged"
+        reason = info if isinstance(info, str) else None if sample.label is not None else "no label in .cls or .json"
+        if reason is not None:
+            failed.append((len(rows) + len(failed) + 1, f"{path}:{sample.key}", sample.label, "unreadable", reason))
+        else:
+            rows.append((path, sample, info))
+    if not rows:
+        raise ManifestError(f"{folder}: not one of {len(samples)} videos can be used; first: {failed[0][-1]}")
+    write_failed(folder, failed)
+    hashes = {shard.relative_to(folder).as_posix(): (shard.stat().st_size, hash_file(shard)) for shard in shards}
+    return write_table(folder, _table(rows, names=names, hashes=hashes), class_lists={"classes.txt": names})
+
+
+def _table(
+    rows: Sequence[tuple[str, _Sample, VideoInfo]], *, names: tuple[str, ...], hashes: dict[str, tuple[int, str]]
+) -> pa.Table:
+    ids, places = [], []
+    for _, sample, _ in rows:
+        class_id = _class_id(sample.label, names)
+        assert class_id is not None
+        assert sample.video is not None
+        ids.append(class_id)
+        places.append(sample.video)
+    return pa.table(
+        {
+            "path": pa.array([path for path, _, _ in rows], pa.string()),
+            "label": pa.array([names[class_id] for class_id in ids], pa.string()),
+            "label_id": pa.array(ids, pa.int64()),
+            "split": pa.array([sample.split for _, sample, _ in rows], pa.string()),
+            "byte_offset": pa.array([offset for offset, _ in places], pa.int64()),
+            "num_bytes": pa.array([size for _, size in places], pa.int64()),
+            "total_frames": pa.array([info.num_frames for _, _, info in rows], pa.int64()),
+            "fps": pa.array([info.fps for _, _, info in rows], pa.float64()),
+            "width": pa.array([info.width for _, _, info in rows], pa.int64()),
+            "height": pa.array([info.height for _, _, info in rows], pa.int64()),
+            "key": pa.array([sample.key for _, sample, _ in rows], pa.string()),
+            "shard_bytes": pa.array([hashes[path][0] for path, _, _ in rows], pa.int64()),
+            "shard_sha256": pa.array([hashes[path][1] for path, _, _ in rows], pa.string()),
+        }
+    )
+
+
+def _read_samples(shard: Path, *, folder: Path, label_key: str) -> list[_Sample]:
+    """The samples of one tar that hold a video, in their order."""
+    samples: dict[str, _Sample] = {}
+    for member, read in _members(shard):
+        place = PurePosixPath(member.name)
+        stem, _, suffix = place.name.partition(".")
+        key = (place.parent / stem).as_posix()
+        sample = samples.setdefault(key, _Sample(shard, key, split=_split_of(shard, folder=folder)))
+        if f".{suffix.lower()}" in VIDEO_SUFFIXES:
+            if sample.video is not None:
+                raise ManifestError(f"{shard}: two videos of the key {key!r}; give every video a key of its own")
+            sample.video = (member.offset_data, member.size)
+        elif suffix.lower() == "cls":
+            sample.label = _number_or_text(read())
+        elif suffix.lower() == "json":
+            told = _json_object(read(), shard=shard, name=member.name)
+            if sample.label is None:
+                sample.label = told.get(label_key)
+            if isinstance(told.get("split"), str):
+                sample.split = told["split"]
+    return [sample for sample in samples.values() if sample.video is not None]
+
+
+def _members(shard: Path) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]]:
+    """Regular members of a tar, each with a function that reads a small one."""
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for member in tar:
+                _check_member(member, shard=shard)
+                if member.isreg():
+                    yield member, lambda member=member: _read_small(tar, member, shard=shard)
+    except (tarfile.TarError, EOFError) as error:
+        raise ManifestError(
+            f"{shard}: cannot be read as an uncompressed tar ({error}); unpack a compressed one, or fetch it again"
+        ) from error
+
+
+def _check_member(member: tarfile.TarInfo, *, shard: Path) -> None:
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
+        raise ManifestError(f"{shard}: the member {member.name!r} leads out of the archive; such a shard is refused")
+    if member.issparse() or not (member.isreg() or member.isdir()):
+        raise ManifestError(
+            f"{shard}: the member {member.name!r} is a link, a device or a sparse file; such a shard is refused"
+        )
+
+
+def _read_small(tar: tarfile.TarFile, member: tarfile.TarInfo, *, shard: Path) -> bytes:
+    if member.size > MAX_LABEL_BYTES:
+        raise ManifestError(f"{shard}: the member {member.name!r} of {member.size} bytes is too large for a label")
+    file = tar.extractfile(member)  # in memory; nothing is written
+    return file.read() if file is not None else b""
+
+
+def _json_object(data: bytes, *, shard: Path, name: str) -> dict:
+    try:
+        told = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{shard}: the member {name!r} is no JSON ({error}); make the shard again") from error
+    return told if isinstance(told, dict) else {}
+
+
+def _number_or_text(data: bytes) -> int | str:
+    text = data.decode("utf-8", errors="replace").strip()
+    return int(text) if re.fullmatch(r"\d{1,9}", text) else text
+
+
+def _split_of(shard: Path, *, folder: Path) -> str | None:
+    parts = [re.split(r"[^a-z]", part.lower(), maxsplit=1)[0] for part in shard.relative_to(folder).parts]
+    return next((SPLITS[part] for part in reversed(parts) if part in SPLITS), None)
+
+
+def _class_names(samples: Sequence[_Sample], *, folder: Path, given: Sequence[str] | None) -> tuple[str, ...]:
+    names = tuple(given) if given is not None else read_classes(folder / "classes.txt")
+    for label in (sample.label for sample in samples):
+        if label is not None and (isinstance(label, bool) or not isinstance(label, int | str) or label == ""):
+            raise ManifestError(f"{folder}: the label {label!r} is no class name or id; give another label_key")
+    labels = {sample.label for sample in samples if sample.label is not None}
+    if names:
+        unknown = sorted(str(label) for label in labels if _class_id(label, names) is None)
+        if unknown:
+            raise ManifestError(
+                f"{folder}: the label {unknown[0]!r} is not among the {len(names)} classes ({len(unknown)} such "
+                "labels); give classes that list all labels, or none"
+            )
+        return names
+    if all(isinstance(label, int) for label in labels):
+        return tuple(str(place) for place in range(max(labels, default=-1) + 1))
+    return tuple(sorted(map(str, labels)))
+
+
+def _class_id(label: int | str, names: tuple[str, ...]) -> int | None:
+    if str(label) in names:
+        return names.index(str(label))
+    return label if isinstance(label, int) and label < len(names) else None
+
+
+def _probe_member(place: tuple[Path, int, int]) -> VideoInfo | str:
+    """What a member holds, or why it cannot be opened."""
+    shard, offset, size = place
+    try:
+        with open_member(shard, offset=offset, size=size) as member:
+            return probe(member)
+    except DecodeError as error:
+        return " ".join(str(error).split())

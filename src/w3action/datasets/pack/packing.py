@@ -1,0 +1,255 @@
+"""Packing a manifest: `pack_manifest` makes shards and their index, in parallel, and goes on where it was stopped.
+
+DIR/SPLIT-00000.tar ...       the shards, WebDataset: KEY.mp4 and KEY.json of every sample
+DIR/index.parquet             a manifest of all videos packed; written last
+DIR/classes.txt, failed.csv   class names; the rows that could not be packed, and why
+DIR/pack.json, parts/*.json   which set this is; the record of every finished shard
+
+Workers encode videos, this process writes shards in the order of the plan. Stopped at any moment, by any signal, the
+same call does the unfinished shards again and no other.
+"""
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from w3action.data.identity import relative_name
+from w3action.data.manifest import Manifest, read_manifest
+from w3action.data.span import Span
+from w3action.data.video import Video
+from w3action.datasets.pack.encode import Failure, Packed, pack_video
+from w3action.datasets.pack.index import write_index
+from w3action.datasets.pack.options import FORMAT, PackOptions, PlannedShard, check_same, fingerprint, plan_shards
+from w3action.datasets.pack.shard_file import (
+    FailedRow,
+    FinishedShard,
+    PackedSample,
+    ShardWriter,
+    read_record,
+    write_record,
+)
+from w3action.files import write_text
+from w3action.workers import Lost, num_cores, run_jobs
+
+NUM_ESTIMATED = 8  # videos packed ahead to learn how many fit into a shard
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """What a packed set holds.
+
+    Attributes:
+        index: the manifest of it.
+        num_packed: videos in the shards.
+        num_failed: rows listed in `failed.csv`.
+        num_shards: tar files.
+        num_bytes: of all shards together.
+    """
+
+    index: Path
+    num_packed: int
+    num_failed: int
+    num_shards: int
+    num_bytes: int
+
+
+def pack_manifest(
+    source: Path | str,
+    out: Path,
+    *,
+    options: PackOptions | None = None,
+    label_column: str = "label",
+    num_workers: int | None = None,
+    on_video: Callable[[], None] | None = None,
+) -> PackReport:
+    """Pack all videos of a manifest, or finish a packing that was stopped.
+
+    Args:
+        source: what `read_manifest` reads; a column fps there is the rate of folders of images.
+        out: the packed set's folder, made if need be.
+        options: how to pack; `PackOptions()` by default.
+        label_column: the column of the manifest that holds the labels.
+        num_workers: processes; None means one for each core. 1 works in this process, which a file that crashes FFmpeg
+            then ends; more outlive it.
+        on_video: called in this process after every row of the manifest, packed now or before or failed.
+
+    Returns:
+        What was packed. A video that cannot be packed is listed in `failed.csv` and left out.
+
+    Raises:
+        ManifestError: the manifest cannot be read.
+        ValueError: `out` holds another set, or this one with other options; `copy` with a row that is no whole file;
+            not one video could be packed.
+        BlockingIOError: another process is packing to `out`.
+        OSError: the disk is full or fails.
+    """
+    options = options or PackOptions()
+    num_workers = num_cores() if num_workers is None else num_workers
+    if num_workers < 1:
+        raise ValueError(f"num_workers is {num_workers} but must be at least 1: 1 works in this process")
+    manifest = read_manifest(source, label_column=label_column)
+    if options.copy:
+        _check_whole_files(manifest)
+    out = Path(out)
+    (out / "parts").mkdir(parents=True, exist_ok=True)
+    with _held(out):
+        shards = _plan(manifest, out, options=options, num_workers=num_workers)
+        finished = _pack_shards(manifest, out, shards, options=options, num_workers=num_workers, on_video=on_video)
+        num_packed = sum(len(shard.samples) for shard in finished)
+        if num_packed == 0:
+            reason = finished[0].failed[0].reason
+            raise ValueError(f"{manifest.source}: not one of {len(manifest)} videos could be packed; first: {reason}")
+        return PackReport(
+            index=write_index(out, manifest, finished),
+            num_packed=num_packed,
+            num_failed=sum(len(shard.failed) for shard in finished),
+            num_shards=sum(bool(shard.samples) for shard in finished),
+            num_bytes=sum(shard.num_bytes for shard in finished),
+        )
+
+
+def _plan(manifest: Manifest, out: Path, *, options: PackOptions, num_workers: int) -> tuple[PlannedShard, ...]:
+    record = out / "pack.json"
+    wanted = {"format": FORMAT, "manifest": fingerprint(manifest), "options": options.known()}
+    found = check_same(record, wanted)
+    if found is None:
+        if any(out.glob("*.tar")) or (out / "index.parquet").exists():
+            raise ValueError(f"{out}: holds shards that are not of this packing (no pack.json); give another folder")
+        samples_per_shard = _samples_per_shard(manifest, options, num_workers)
+        write_text(record, json.dumps({**wanted, "samples_per_shard": samples_per_shard}, indent=1) + "\n")
+    else:
+        samples_per_shard = found["samples_per_shard"]
+    return plan_shards([video.split for video in manifest.videos], samples_per_shard=samples_per_shard)
+
+
+def _samples_per_shard(manifest: Manifest, options: PackOptions, num_workers: int) -> int:
+    """How many samples make `shard_mb`, by the mean of some spread over the manifest."""
+    places = np.unique(np.linspace(0, len(manifest) - 1, NUM_ESTIMATED).astype(int))
+    jobs = [manifest.videos[place] for place in places]
+    packed = run_jobs(partial(pack_video, options=options), jobs, num_workers=num_workers)
+    sizes = [video.num_bytes + 2048 for video in packed if isinstance(video, Packed)]  # with headers and JSON
+    return max(1, int(options.shard_mb * 1e6 / np.mean(sizes))) if sizes else 1000
+
+
+def _pack_shards(
+    manifest: Manifest,
+    out: Path,
+    shards: Sequence[PlannedShard],
+    *,
+    options: PackOptions,
+    num_workers: int,
+    on_video: Callable[[], None] | None,
+) -> list[FinishedShard]:
+    known = {shard.name: read_record(out / "parts" / f"{shard.name}.json", folder=out) for shard in shards}
+    jobs = (manifest.videos[row] for shard in shards if not known[shard.name] for row in shard.rows)
+    results = run_jobs(partial(pack_video, options=options), jobs, num_workers=num_workers)
+    labels = manifest.label_names()
+    finished = []
+    try:
+        for planned in shards:
+            shard = known[planned.name]
+            if shard is None:
+                shard = _write_shard(manifest, labels, out, planned, results, on_video=on_video)
+                write_record(out / "parts" / f"{planned.name}.json", shard)
+            elif on_video is not None:
+                for _ in planned.rows:
+                    on_video()
+            finished.append(shard)
+    finally:
+        results.close()  # ends the workers
+    return finished
+
+
+def _write_shard(
+    manifest: Manifest,
+    labels: Mapping[str, Sequence[str]],
+    out: Path,
+    planned: PlannedShard,
+    results: Iterator[Packed | Failure | Lost],
+    *,
+    on_video: Callable[[], None] | None,
+) -> FinishedShard:
+    writer = ShardWriter(out / f"{planned.name}.tar")
+    samples, failed = [], []
+    try:
+        for row in planned.rows:
+            result = _named(next(results), manifest.videos[row])
+            if isinstance(result, Failure):
+                failed.append(FailedRow(row, result.kind, " ".join(result.reason.split())))
+            else:
+                said = {column: names[row] for column, names in labels.items()}
+                samples.append(_add(writer, manifest, row, result, said))
+            if on_video is not None:
+                on_video()
+        num_bytes, sha256 = writer.finish() if samples else (0, "")
+    finally:
+        writer.abandon()  # what was finished has another name
+    return FinishedShard(writer.path.name, num_bytes, sha256, samples=tuple(samples), failed=tuple(failed))
+
+
+def _add(writer: ShardWriter, manifest: Manifest, row: int, packed: Packed, labels: Mapping[str, str]) -> PackedSample:
+    video, key = manifest.videos[row], f"{row:08d}"
+    member = key + packed.suffix
+    if packed.data is not None:
+        offset = writer.add(member, packed.data, num_bytes=packed.num_bytes)
+    else:
+        with video.path.open("rb") as file:
+            offset = writer.add(member, file, num_bytes=packed.num_bytes)
+    told = {
+        **labels,
+        "label_id": None if manifest.labellings else video.label,
+        "split": video.split,
+        "source": relative_name(video.path, source=manifest.source),
+        "start_seconds": video.start_seconds,
+        "end_seconds": video.end_seconds,
+        "start_frame": video.first_frame,
+        "end_frame": video.span.stop_frame,
+        "total_frames": packed.num_frames,
+        "fps": packed.fps,
+    }
+    text = json.dumps({name: value for name, value in told.items() if value is not None}, ensure_ascii=False).encode()
+    writer.add(f"{key}.json", text, num_bytes=len(text))
+    return PackedSample(
+        row=row,
+        key=key,
+        member=member,
+        byte_offset=offset,
+        num_bytes=packed.num_bytes,
+        total_frames=packed.num_frames,
+        fps=packed.fps,
+        width=packed.width,
+        height=packed.height,
+    )
+
+
+def _named(result: Packed | Failure | Lost, video: Video) -> Packed | Failure:
+    if not isinstance(result, Lost):
+        return result
+    return Failure("crash", f"{video.path}: decoding it ended the process; the file is damaged, fetch it again")
+
+
+def _check_whole_files(manifest: Manifest) -> None:
+    for number, video in enumerate(manifest.videos, start=1):
+        if video.span != Span() or video.byte_offset is not None or video.path.is_dir():
+            what = "a folder of images" if video.path.is_dir() else "a part of a file"
+            raise ValueError(
+                f"{manifest.source}: row {number} ({video.path}) is {what}, and copy=True packs whole files as they "
+                "are; pack without it"
+            )
+
+
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
+    """Keep others from packing to the same folder; the system lets go of the lock when this process dies."""
+    with (out / "parts" / ".lock").open("w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock's, not inherited by the workers
+        except BlockingIOError as error:
+            raise BlockingIOError(f"{out}: another process is packing to this folder; wait for it") from error
+        yield

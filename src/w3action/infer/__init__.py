@@ -1,1 +1,0 @@
-"""Use: predict a video, and see where, when and what the network looked at."""

@@ -1,0 +1,294 @@
+"""What the hand does: for each action the paths of the hand, the object and its container or cover, if any.
+
+Six actions are drawn forwards; their six partners (`REVERSE_OF`) are the very same paths backwards. Where
+hand and arm come from, how long they dwell and how fast they move is drawn alike for all. Screen pixels
+unless said otherwise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from w3action.tabletop.classes import REVERSE_OF
+from w3action.tabletop.falling import tip_over
+from w3action.tabletop.mesh import Solid
+from w3action.tabletop.motion import Phases, Track, arc, draw_course, draw_phases, draw_reach, rest
+from w3action.tabletop.stage import SIZE, Rows, Stage
+
+_GRIP_SHARE = 0.78  # how far up an object the fingers hold it
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who plays: the camera, the object acted on and the container or cover."""
+
+    stage: Stage
+    target: Solid
+    prop: Solid | None
+
+    def tall(self, thing: Solid, y: Rows) -> Rows:
+        """Height of ``thing`` on the screen when it stands at row ``y``."""
+        return thing.height * self.stage.upright * self.stage.scale(y)  # pyrefly: ignore[bad-return]
+
+    def wide(self, thing: Solid, y: float) -> float:
+        """Half its width on the screen."""
+        return thing.radius * float(self.stage.scale(y))
+
+    @property
+    def container(self) -> Solid:
+        """The prop of an action that has one."""
+        assert self.prop is not None
+        return self.prop
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """One action, frame by frame (T)."""
+
+    target: Track
+    prop: Track | None
+    grip: Track  # where the fingers hold; z includes the height of the hold above the foot
+    reach: np.ndarray  # (T,) 1: the fingers are at the grip; 0: the hand is out of view at the shoulder
+    twist: np.ndarray  # (T,) the wrist's turn, degrees clockwise
+    acting: np.ndarray  # (T,) bool: the hand is doing it
+    inside: np.ndarray  # (T,) bool: the target is within the container's walls
+    dropped: np.ndarray  # (T,) bool: the target is below the table top, behind its edge
+    shoulder: tuple[float, float]  # where the forearm points from, outside the image
+    holds_prop: bool = False
+
+    def reversed(self) -> "Timeline":
+        """The same action backwards."""
+        return Timeline(
+            target=self.target.reversed(),
+            prop=None if self.prop is None else self.prop.reversed(),
+            grip=self.grip.reversed(),
+            reach=self.reach[::-1],
+            twist=self.twist[::-1],
+            acting=self.acting[::-1],
+            inside=self.inside[::-1],
+            dropped=self.dropped[::-1],
+            shoulder=self.shoulder,
+            holds_prop=self.holds_prop,
+        )
+
+
+def draw_timeline(rng: np.random.Generator, label: str, cast: Cast, num_frames: int) -> Timeline:
+    """The paths of action ``label`` over ``num_frames`` frames."""
+    if label in REVERSE_OF:
+        return _FORWARD[REVERSE_OF[label]](rng, cast, num_frames).reversed()
+    return _FORWARD[label](rng, cast, num_frames)
+
+
+def _push_right(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
+    phases = draw_phases(rng, num_frames)
+    y = rng.uniform(cast.stage.back + 18, 98)
+    low, high = 14.0, min(SIZE - 14.0, _right_end(cast, y))
+    way = rng.uniform(36, min(62, high - low))
+    x = rng.uniform(low, high - way)
+    course = phases.spread(draw_course(rng, phases.acting))
+    target = rest(num_frames, x, y, yaw=rng.uniform(0, 360))
+    target = target.moved(x=x + way * course, y=y + rng.uniform(-4, 4) * (course - 0.5))
+    return _handled(rng, cast, target, phases)
+
+
+def _lift(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
+    phases = draw_phases(rng, num_frames)
+    y = rng.uniform(68, 100)
+    x = rng.uniform(22, min(90, _right_end(cast, y)))
+    height = rng.uniform(28, min(46, y - cast.tall(cast.target, y) - 4))
+    course = phases.spread(draw_course(rng, phases.acting))
+    target = rest(num_frames, x, y, yaw=rng.uniform(0, 360))
+    target = target.moved(x=x + rng.uniform(-5, 5) * course, z=height * course)
+    return _handled(rng, cast, target, phases, keeps_hold=True)
+
+
+def _bring_closer(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
+    phases = draw_phases(rng, num_frames)
+    far, near = cast.stage.back + rng.uniform(8, 16), rng.uniform(90, 102)
+    course = phases.spread(draw_course(rng, phases.acting))
+    y = far + (near - far) * course
+    # Along a ray to the vanishing point, give or take: straight towards the viewer.
+    aside = rng.uniform(-30, min(30, (cast.stage.edge or 99) - cast.target.radius - 2))
+    x = SIZE / 2 + (aside + rng.uniform(-5, 5) * (course - 0.5)) * cast.stage.scale(y)
+    target = rest(num_frames, 0, 0, yaw=rng.uniform(0, 360)).moved(x=x, y=y)
+    return _handled(rng, cast, target, phases)
+
+
+def _put_into(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
+    phases = draw_phases(rng, num_frames)
+    x, y, start_x, start_y = _two_places(rng, cast)
+    peak = cast.tall(cast.container, y) + rng.uniform(9, 16)
+    course = phases.spread(draw_course(rng, phases.acting))
+    across, up = arc(course)
+    target = rest(num_frames, 0, 0, yaw=rng.uniform(0, 360))
+    target = target.moved(
+        x=start_x + (x - start_x) * across, y=start_y + (y - 2 - start_y) * across, z=peak * up + across
+    )
+    prop = rest(num_frames, x, y, yaw=rng.uniform(-25, 25))
+    return _handled(rng, cast, target, phases, prop=prop, inside=across > 0.5)
+
+
+def _cover(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
+    phases = draw_phases(rng, num_frames)
+    x, y, start_x, start_y = _two_places(rng, cast)
+    peak = cast.tall(cast.target, y) + rng.uniform(9, 16)
+    course = phases.spread(draw_course(rng, phases.acting))
+    across, up = arc(course)
+    prop = rest(num_frames, 0, 0, yaw=rng.uniform(0, 360))
+    # One pixel nearer than the object, so that it is drawn over it.
+    prop = prop.moved(x=start_x + (x - start_x) * across, y=start_y + (y + 1 - start_y) * across, z=peak * up)
+    target = rest(num_frames, x, y, yaw=rng.uniform(0, 360))
+    return _handled(rng, cast, target, phases, prop=prop, holds_prop=True)
+
+
+def _turn_clockwise(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
+    phases = draw_phases(rng, num_frames)
+    y = rng.uniform(cast.stage.back + 26, 96)
+    x = rng.uniform(24, min(88, _right_end(cast, y)))
+    course = phases.spread(draw_course(rng, phases.acting))
+    target = rest(num_frames, x, y)
+    target = target.moved(yaw=rng.uniform(0, 360) + rng.uniform(120, 210) * course)
+    timeline = _handled(rng, cast, target, phases)
+    twist = rng.uniform(75, 115) * (course - 0.5)
+    return replace(timeline, twist=twist)
+
+
+def _pick_up(rng: np.random.Generator, cast: Cast, num_frames: int, *, really: bool = True) -> Timeline:
+    """Up and off with it, the way the arm came; or the same movement with an empty hand."""
+    phases = draw_phases(rng, num_frames, after=int(rng.integers(0, 5)))
+    y = rng.uniform(60, 98)
+    x = rng.uniform(24, min(88, _right_end(cast, y)))
+    shoulder = _draw_shoulder(rng, x, y)
+    course = phases.spread(draw_course(rng, phases.acting))
+    lifted, gone = _rise(course), np.clip((course - 0.3) / 0.7, 0, 1) ** 1.3 * rng.uniform(0.5, 0.85)
+    still = rest(num_frames, x, y, yaw=rng.uniform(0, 360))
+    carried = still.moved(
+        x=x + (shoulder[0] - x) * gone, y=y + (shoulder[1] - y) * gone, z=rng.uniform(14, 24) * lifted
+    )
+    return _handled(rng, cast, carried if really else still, phases, held=carried, keeps_hold=True, shoulder=shoulder)
+
+
+def _pretend_to_pick_up(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
+    return _pick_up(rng, cast, num_frames, really=False)
+
+
+def _push_off(rng: np.random.Generator, cast: Cast, num_frames: int, *, falls: bool = True) -> Timeline:
+    """Push to the table's edge, where the object tips; then it drops, or comes back."""
+    after = int(rng.integers(15, max(16, 11 * num_frames // 20)))
+    phases = draw_phases(rng, num_frames, after=after)
+    y = rng.uniform(cast.stage.back + 22, 84)
+    edge = float(cast.stage.edge_x(y))
+    end = edge + rng.uniform(-1.5, 2.5)
+    start = max(13.0, end - rng.uniform(30, 48))
+    pushed = phases.spread(start + (end - start) * draw_course(rng, phases.acting))
+    track = rest(num_frames, 0, y, yaw=rng.uniform(0, 360)).moved(x=pushed)
+    target, dropped = tip_over(
+        rng,
+        track,
+        phases.before + phases.acting - 1,
+        edge=edge,
+        tall=float(cast.tall(cast.target, y)),
+        falls=falls,
+    )
+    return _handled(rng, cast, target, phases, held=track, dropped=dropped, lingers=0.2)
+
+
+def _push_off_almost(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
+    return _push_off(rng, cast, num_frames, falls=False)
+
+
+_FORWARD: dict[str, Callable[[np.random.Generator, Cast, int], Timeline]] = {
+    "Covering something": _cover,
+    "Lifting something up": _lift,
+    "Moving something closer": _bring_closer,
+    "Picking something up": _pick_up,
+    "Pretending to pick something up": _pretend_to_pick_up,
+    "Pushing something right": _push_right,
+    "Pushing something so that it almost falls": _push_off_almost,
+    "Pushing something so that it falls": _push_off,
+    "Putting something into something": _put_into,
+    "Turning something clockwise": _turn_clockwise,
+}
+
+
+def _rise(course: np.ndarray) -> np.ndarray:
+    """The rising first half of a course, then held."""
+    t = np.clip(course / 0.5, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _handled(
+    rng: np.random.Generator,
+    cast: Cast,
+    target: Track,
+    phases: Phases,
+    *,
+    prop: Track | None = None,
+    held: Track | None = None,
+    holds_prop: bool = False,
+    keeps_hold: bool = False,
+    inside: np.ndarray | None = None,
+    dropped: np.ndarray | None = None,
+    shoulder: tuple[float, float] | None = None,
+    lingers: float = 0.5,
+) -> Timeline:
+    """The hand added: it comes, holds ``held`` (or the target, or the prop), and leaves unless it keeps hold."""
+    num_frames = phases.total
+    thing, share = (cast.container, 1.0) if holds_prop else (cast.target, _GRIP_SHARE)
+    if held is None:
+        held = prop if holds_prop and prop is not None else target
+    grip = held.moved(z=held.z + share * cast.tall(thing, held.y))
+    middle = num_frames // 2
+    if shoulder is None:
+        shoulder = _draw_shoulder(rng, held.x[middle], held.y[middle])
+    grip = _held_at_near_side(rng, grip, shoulder, middle, cast.wide(thing, held.y[middle]))
+    leave = np.ones(phases.after) if keeps_hold else draw_reach(rng, phases.after, lingers=lingers)[::-1]
+    acting = np.zeros(num_frames, bool)
+    acting[phases.before : phases.before + phases.acting] = True
+    return Timeline(
+        target=target,
+        prop=prop,
+        grip=grip,
+        reach=np.concatenate([draw_reach(rng, phases.before), np.ones(phases.acting), leave]),
+        twist=np.zeros(num_frames),
+        acting=acting,
+        inside=np.zeros(num_frames, bool) if inside is None else inside,
+        dropped=np.zeros(num_frames, bool) if dropped is None else dropped,
+        shoulder=shoulder,
+        holds_prop=holds_prop,
+    )
+
+
+def _held_at_near_side(
+    rng: np.random.Generator, grip: Track, shoulder: tuple[float, float], middle: int, wide: float
+) -> Track:
+    """The fingers take the side that the arm comes from, so that the object stays in sight."""
+    to_x = shoulder[0] - grip.x[middle]
+    to_y = shoulder[1] - (grip.y[middle] - grip.z[middle])
+    step = rng.uniform(0.15, 0.55) * wide / np.hypot(to_x, to_y)
+    return grip.moved(x=grip.x + step * to_x, z=grip.z - step * to_y)
+
+
+def _draw_shoulder(rng: np.random.Generator, x: float, y: float) -> tuple[float, float]:
+    """Left of, right of or below the image, whatever the action; from below, the arm slants."""
+    side = rng.integers(3)
+    if side == 2:
+        return x + rng.choice([-1, 1]) * rng.uniform(30, 75), SIZE + 44.0
+    return (-42.0 if side == 0 else SIZE + 42.0), y + rng.uniform(-14, 42)
+
+
+def _right_end(cast: Cast, y: float) -> float:
+    """The rightmost column where the target still stands well on the table."""
+    return float(cast.stage.edge_x(y)) - cast.wide(cast.target, y) - 3
+
+
+def _two_places(rng: np.random.Generator, cast: Cast) -> tuple[float, float, float, float]:
+    """(x, y) of what stays and (x, y) of where the other begins, beside it; all on the table and in the image."""
+    y = rng.uniform(64, 94)
+    right = min(SIZE - 16.0, _right_end(cast, y))
+    apart = rng.uniform(34, 44)
+    x = rng.uniform(18, right - apart)
+    places = [x, x + apart]
+    first = int(rng.integers(2))
+    return places[first], y, places[1 - first], float(np.clip(y + rng.uniform(-10, 8), 58, 98))

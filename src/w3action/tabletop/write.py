@@ -1,0 +1,149 @@
+"""The data set on disk: `write_tabletop` draws, encodes and lists it.
+
+out/videos/train_00000.mp4 ...
+out/manifest.csv       path,label,split,num_frames,fps (paths relative to out); written last
+out/classes.txt        one name a line
+out/tracks.parquet     path, frame, x0, y0, x1, y1 (the hand's box, pixels, NaN when out of view), acting
+out/tabletop.json      which set this is: num_videos, seed, drawing
+"""
+
+import csv
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from w3action.files import whole_file, write_lines, write_text
+from w3action.tabletop.classes import CLASSES
+from w3action.tabletop.encode import FPS, encode_mp4
+from w3action.tabletop.render import render_video
+from w3action.tabletop.seeds import SPLITS, check_seed
+from w3action.workers import Lost, run_jobs
+
+DRAWING = 2  # raise when the same seed gives other frames than before: sets of two drawings must not mix
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a worker reports of one finished video."""
+
+    path: str
+    split: str
+    label: str
+    hand_boxes: np.ndarray  # (T, 4)
+    active_frames: tuple[int, int]
+
+
+def split_sizes(num_videos: int) -> dict[str, int]:
+    """Videos of each split: 70 % train, 10 % val, 20 % test, rounded; a handful of videos may leave a split empty."""
+    train, val = int(num_videos * 0.7 + 0.5), int(num_videos * 0.1 + 0.5)
+    return dict(zip(SPLITS, (train, val, num_videos - train - val), strict=True))
+
+
+def write_tabletop(
+    out: Path,
+    *,
+    num_videos: int,
+    seed: int,
+    num_workers: int | None = None,
+    on_video: Callable[[], None] | None = None,
+) -> Path:
+    """Write a set of ``num_videos`` videos into the folder ``out``, or reuse it if it is already there.
+
+    Labels are balanced within each split. A video depends on (seed, split, index) alone, so a larger set of
+    the same seed begins with the videos of a smaller one.
+
+    Args:
+        out: the data set's folder, made if need be.
+        num_videos: of all splits together.
+        seed: from 0 to 2**32 - 1.
+        num_workers: processes; None means one for each core, 1 draws in this process.
+        on_video: called in this process after each finished video (not when a set is reused).
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        ValueError: a number out of range, or ``out`` holds another data set.
+    """
+    _check_count("num_videos", num_videos)
+    if num_workers is not None:
+        _check_count("num_workers", num_workers)
+    check_seed(seed)
+    out = Path(out)
+    manifest, wanted = out / "manifest.csv", {"num_videos": num_videos, "seed": int(seed), "drawing": DRAWING}
+    _check_folder(out, wanted)
+    jobs = [(split, index) for split, size in split_sizes(num_videos).items() for index in range(size)]
+    if manifest.exists() and all((out / _video_path(*job)).exists() for job in jobs):
+        return manifest
+
+    (out / "videos").mkdir(parents=True, exist_ok=True)
+    manifest.unlink(missing_ok=True)  # a set with files missing is unfinished, whatever its manifest said
+    write_text(out / "tabletop.json", json.dumps(wanted, indent=2) + "\n")
+    written = []
+    with closing(run_jobs(partial(_draw_one, out, seed), jobs, num_workers=num_workers)) as videos:
+        for job, video in zip(jobs, videos, strict=True):
+            if isinstance(video, Lost):
+                raise ChildProcessError(f"drawing {_video_path(*job)} ended its process: is memory short? run it again")
+            written.append(video)
+            if on_video is not None:
+                on_video()
+    write_lines(out / "classes.txt", CLASSES)
+    _write_tracks(out / "tracks.parquet", written)
+    _write_manifest(manifest, written)
+    return manifest
+
+
+def _check_count(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name} must be 1 or more, got {value!r}")
+
+
+def _check_folder(out: Path, wanted: dict[str, int]) -> None:
+    """Raise ValueError if ``out`` belongs to another set."""
+    record = out / "tabletop.json"
+    remedy = "write to another folder, or delete this one first"
+    if record.exists():
+        found = json.loads(record.read_text(encoding="utf-8"))
+        if found != wanted:
+            raise ValueError(f"{out} already holds a tabletop set of {found}, wanted {wanted}: {remedy}")
+    elif (out / "manifest.csv").exists():
+        raise ValueError(f"{out} already holds a data set, not ours (manifest.csv, no tabletop.json): {remedy}")
+
+
+def _draw_one(out: Path, seed: int, job: tuple[str, int]) -> _Written:
+    video = render_video(seed, *job)
+    path = _video_path(*job)
+    encode_mp4(out / path, video.frames)
+    return _Written(path, job[0], video.label, video.hand_boxes, video.active_frames)
+
+
+def _video_path(split: str, index: int) -> str:
+    return f"videos/{split}_{index:05d}.mp4"
+
+
+def _write_manifest(path: Path, written: list[_Written]) -> None:
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["path", "label", "split", "num_frames", "fps"])
+        table.writerows([v.path, v.label, v.split, len(v.hand_boxes), FPS] for v in written)
+
+
+def _write_tracks(path: Path, written: list[_Written]) -> None:
+    lengths = [len(v.hand_boxes) for v in written]
+    frame = np.concatenate([np.arange(n, dtype=np.int32) for n in lengths])
+    first, last = np.repeat([v.active_frames for v in written], lengths, axis=0).T
+    boxes = np.concatenate([v.hand_boxes for v in written])
+    columns = {
+        "path": pa.array(np.repeat([v.path for v in written], lengths).tolist()),
+        "frame": pa.array(frame),
+    }
+    columns |= {name: pa.array(boxes[:, i]) for i, name in enumerate(("x0", "y0", "x1", "y1"))}
+    columns["acting"] = pa.array((first <= frame) & (frame <= last))
+    pq.write_table(pa.table(columns), path)

@@ -1,0 +1,1 @@
+"""Explanations of one prediction: masks over frames, as pictures, a film and a page."""
