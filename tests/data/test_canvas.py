@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 from drawn_videos import X264_GOP, draw_frame, read_numbers
+from reading import decode
 
-from w3action.data import decode, probe
+from w3action.data import probe
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])

@@ -5,9 +5,10 @@ import av
 import numpy as np
 import pytest
 from drawn_videos import VP9_FAST, X264_GOP, X264_OPEN_GOP, read_numbers, remux
+from reading import decode
 from sequential import sequential
 
-from w3action.data import DecodeError, decode, probe
+from w3action.data import DecodeError, probe
 from w3action.data import frames as frames_module
 from w3action.data import timeline as timeline_module
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 from drawn_videos import VP9_FAST, X264_GOP, read_numbers
+from reading import decode
 
-from w3action.data import DecodeError, decode, probe
+from w3action.data import DecodeError, probe
 from w3action.data import canvas as canvas_module
 from w3action.data import source as source_module
 

@@ -21,8 +21,8 @@ MAX_CLIP_BYTES = 16 << 30
 class Canvas:
     """The pixels of a clip, painted frame by frame in any order."""
 
-    def __init__(self, num_frames: int, *, short_side: int | None, num_threads: int, name: str = "the video"):
-        self.num_frames, self.short_side, self.num_threads = num_frames, short_side, num_threads
+    def __init__(self, num_frames: int, *, short_side: int | None, enlarge: bool = True, num_threads: int, name: str):
+        self.num_frames, self.short_side, self.enlarge, self.num_threads = num_frames, short_side, enlarge, num_threads
         self.name = name  # of the file, for errors
         self.reformatter = VideoReformatter()
         self.pixels = np.empty((0, 0, 0, 3), np.uint8)  # (t, h, w, c), made when the first frame tells its size
@@ -34,13 +34,14 @@ class Canvas:
             DecodeError: the clip would take more than `MAX_CLIP_BYTES`.
         """
         if not self.pixels.size:
-            self.size = scaled_size(frame.width, frame.height, short_side=self.short_side)
+            self.size = scaled_size(frame.width, frame.height, short_side=self.short_side, enlarge=self.enlarge)
             self.turns, self.mirrored = orientation(frame)
             width, height = self.size[::-1] if self.turns % 2 else self.size
             if self.num_frames * height * width * 3 > MAX_CLIP_BYTES:
                 raise DecodeError(
-                    f"{self.name}: {self.num_frames} frames of {width}x{height} do not fit into "
-                    f"{MAX_CLIP_BYTES >> 30} GiB; pick fewer, or give a smaller short_side"
+                    self.name,
+                    f"{self.num_frames} frames of {width}x{height} do not fit into {MAX_CLIP_BYTES >> 30} GiB",
+                    "pick fewer, or give a smaller short_side",
                 )
             self.pixels = np.empty((self.num_frames, height, width, 3), np.uint8)
         width, height = self.size  # of later frames too, should the stream change its own
@@ -64,16 +65,16 @@ class Canvas:
                 self.pixels[place] = np.rot90(image[:, ::-1] if self.mirrored else image, self.turns)
 
 
-def scaled_size(width: int, height: int, *, short_side: int | None) -> tuple[int, int]:
-    """Width and height in pixels of frames whose shorter side is scaled to `short_side`."""
-    if short_side is None:
+def scaled_size(width: int, height: int, *, short_side: int | None, enlarge: bool = True) -> tuple[int, int]:
+    """Return width and height in pixels of frames whose shorter side is scaled to `short_side`."""
+    if short_side is None or (not enlarge and short_side >= min(width, height)):
         return width, height
     ratio = short_side / min(width, height)
     return max(short_side, round(width * ratio)), max(short_side, round(height * ratio))
 
 
 def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
-    """(quarter turns counterclockwise, whether to mirror left and right before) of the display matrix."""
+    """Return (quarter turns counterclockwise, whether to mirror left and right before) of the display matrix."""
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return 0, False

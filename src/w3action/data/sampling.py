@@ -66,19 +66,16 @@ def test_dense(
     return _dense(num_frames, starts=starts, num_segments=num_segments, window=window)
 
 
-def check_indices(
-    indices: Sequence[int] | np.ndarray, *, num_frames: int, of: str = "frames"
-) -> Int64[np.ndarray, " t"]:
-    """What somebody's `pick` returned, row by row.
+def check_indices(indices: Sequence[int] | np.ndarray, *, count: int) -> Int64[np.ndarray, " t"]:
+    """Return indices of any shape row by row.
 
     Raises:
-        ValueError: no indices, or some outside of [0, num_frames); `of` says what they count.
+        ValueError: no indices, or some outside of [0, count).
     """
     flat = np.asarray(indices).ravel()
-    if not len(flat) or flat.dtype.kind not in "iu" or flat.min() < 0 or flat.max() >= num_frames:
+    if not len(flat) or flat.dtype.kind not in "iu" or flat.min() < 0 or flat.max() >= count:
         raise ValueError(
-            f"pick returned {flat.tolist()[:16]} for {num_frames} {of}: return at least one whole number, all in "
-            f"[0, {num_frames})"
+            f"indices are {flat.tolist()[:16]} of {count}: give at least one whole number, all in [0, {count})"
         )
     return flat.astype(np.int64)
 

@@ -30,12 +30,14 @@ def open_member(path: str | os.PathLike[str], *, offset: int, size: int) -> "Mem
     """
     path = Path(path)
     if offset < 0 or size < 1:
-        raise DecodeError(f"{path}: {size} bytes from {offset} on are no member; index the shards again")
+        raise DecodeError(path, f"{size} bytes from {offset} on are no member", "index the shards again")
     status = _status(path)
     if offset + size > status.st_size:
         raise DecodeError(
-            f"{path}: the member of {size} bytes from {offset} on lies beyond the shard's end, {status.st_size}: the "
-            "shard is cut off or the index is not its own; fetch it or index the shards again"
+            path,
+            f"the member of {size} bytes from {offset} on lies beyond the shard's end, {status.st_size}: the shard is "
+            "cut off or the index is not its own",
+            "fetch it or index the shards again",
         )
     return Member(_open_shard(path, status), offset=offset, size=size, name=f"{path}@{offset}")
 
@@ -112,8 +114,8 @@ def _status(path: Path) -> os.stat_result:
         status = path.stat()
     except FileNotFoundError:
         if not fetch_missing(path):
-            raise DecodeError(f"{path}: no such shard; check the path and the index's folder") from None
+            raise DecodeError(path, "no such shard", "check the path and the index's folder") from None
         status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise DecodeError(f"{path}: this is no file but a folder or a device; give an uncompressed tar shard")
+        raise DecodeError(path, "this is no file but a folder or a device", "give an uncompressed tar shard")
     return status

@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int64
 
 @dataclass(frozen=True)
 class Span:
-    """What `decode` may see of a video; None is a limit not set. Frames count from 0 in order of presentation.
+    """What may be seen of a video; None is a limit not set. Frames count from 0 in order of presentation.
 
     Raises:
         ValueError: seconds and frames were mixed.
@@ -48,18 +48,18 @@ class Span:
         end = "end" if self.end_seconds is None else f"{self.end_seconds:g} s"
         return f"[{self.start_seconds or 0:g} s, {end})"
 
-    def fault(self) -> str | None:
-        """Why no video has frames in this span, or None."""
+    def fault(self) -> tuple[str, str] | None:
+        """Return why no video has frames in this span and what to do about it, or None."""
         if (self.first_frame or 0) < 0:
-            return f"the span {self} begins before frame 0; first_frame counts from 0"
+            return f"the span {self} begins before frame 0", "first_frame counts from 0"
         if self.num_frames is not None and self.num_frames < 1:
-            return f"the span {self} is empty; num_frames must be at least 1"
+            return f"the span {self} is empty", "num_frames must be at least 1"
         if self.end_seconds is not None and self.end_seconds <= (self.start_seconds or 0):
-            return f"the span {self} is empty; its end must lie behind its start"
+            return f"the span {self} is empty", "its end must lie behind its start"
         return None
 
     def inside(self, seconds: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
-        """Places of the frames in the span, among all frames of a video in order of presentation."""
+        """Return the places of the frames in the span, among all frames of a video in order of presentation."""
         kept = np.ones(len(seconds), bool)
         if self.start_seconds is not None:
             kept &= seconds >= self.start_seconds

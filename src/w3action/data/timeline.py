@@ -146,8 +146,9 @@ def _check_not_cut_off(source: Source, *, num_read: int) -> None:
         return
     if entries[-1].pos + entries[-1].size > source.num_bytes:
         raise DecodeError(
-            f"{source.name}: the file is cut off: its index lists {len(entries)} frames, {num_read} are "
-            "there; fetch it again or give an end_seconds before the cut"
+            source.name,
+            f"the file is cut off: its index lists {len(entries)} frames, {num_read} are there",
+            "fetch it again or give an end_seconds before the cut",
         )
 
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from reading import decode
 
 from w3action.clip_format import ClipFormat
-from w3action.data import TestTransform, decode, denormalize, sampling
+from w3action.data import TestTransform, denormalize, sampling
 from w3action.layers import Masks
 from w3action.models import Features, create_model
 from w3action.runs.checkpoint import Checkpoint

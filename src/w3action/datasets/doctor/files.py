@@ -43,7 +43,7 @@ def check_file(entry: Entry, facts: FileFacts) -> Iterator[Finding]:
     is_damaged = any(kind in ("damaged", "truncated") for kind, _ in facts.problems)
     for span, rows, held in zip(entry.spans, entry.rows, facts.spans, strict=True):
         if fault := span.fault():
-            yield found("empty_span", f"{entry.name}: {fault}", rows)
+            yield found("empty_span", f"{entry.name}: {'; '.join(fault)}", rows)
         elif not (is_damaged and held.beyond_end):  # the damage has been said
             yield from _check_span(entry, span, rows, held, fps=video.fps, num_frames=video.num_frames)
 
