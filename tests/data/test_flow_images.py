@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from reading import read
 
 from w3action.data import DecodeError, TrainTransform, Video, VideoDataset
 from w3action.data.flow_images import _NAMED, find_flow_images

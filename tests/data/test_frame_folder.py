@@ -162,9 +162,9 @@ class TestErrors:
         assert "a folder of images knows no times" in error_of(folder, start_seconds=0.5)
 
     def test_picks(self, folder):
-        with pytest.raises(ValueError, match=r"pick returned \[30\] for 30 frames"):
+        with pytest.raises(ValueError, match=r"indices are \[30\] of 30"):
             decode_folder(folder, lambda count: [count])
-        with pytest.raises(ValueError, match=r"pick returned \[\] for 30 frames"):
+        with pytest.raises(ValueError, match=r"indices are \[\] of 30"):
             decode_folder(folder, lambda _: [])
         with pytest.raises(ValueError, match="short_side is 0 pixels"):
             decode_folder(folder, np.arange, short_side=0)

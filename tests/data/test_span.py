@@ -42,6 +42,6 @@ def test_reads_as_an_interval(span, text):
 
 
 def test_faults_are_told_apart():
-    assert "begins before frame 0" in Span(first_frame=-2).fault()
-    assert "num_frames must be at least 1" in Span(num_frames=0).fault()
-    assert "its end must lie behind its start" in Span(end_seconds=0.0).fault()
+    assert "begins before frame 0" in Span(first_frame=-2).fault()[0]
+    assert "num_frames must be at least 1" in Span(num_frames=0).fault()[1]
+    assert "its end must lie behind its start" in Span(end_seconds=0.0).fault()[1]
