@@ -8,7 +8,7 @@ from reading import read
 
 from w3action.data import Manifest, Video, read_manifest
 from w3action.data.flow import to_pixels
-from w3action.data.identity import identity
+from w3action.data.video import identity
 from w3action.datasets.flow_write import write_flow
 
 pytest.importorskip("cv2", reason="OpenCV is an extra")

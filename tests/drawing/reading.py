@@ -11,7 +11,7 @@ from w3action.data.decode import OpenVideo
 from w3action.data.frame_folder import FolderFrames
 from w3action.data.frames import list_frames
 from w3action.data.source import LIMIT_SECONDS, Source, VideoFile
-from w3action.data.span import Span
+from w3action.data.video import Span
 
 Pick = Callable[[int], Sequence[int] | np.ndarray]
 

@@ -23,11 +23,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from w3action.data.canvas import scaled_size
 from w3action.data.clip import Clip
-from w3action.data.decode import probe
+from w3action.data.decode import scaled_size
 from w3action.data.frames import ListedFrames, list_frames
-from w3action.data.open_frames import open_frames
+from w3action.data.open_frames import open_frames, probe
 from w3action.data.sampling import test_segments
 from w3action.data.shards import open_member
 from w3action.data.source import Source

@@ -8,14 +8,13 @@ w3action.
 
 from w3action.data.cache import FrameCache
 from w3action.data.clip import BadVideo, Clip, ClipBatch, Frames, Sample, collate
-from w3action.data.decode import DecodeError, VideoInfo, probe
 from w3action.data.flips import FlipMap, find_flip_pairs, mirror_name
 from w3action.data.loading import EpochBatchSampler, VideoDataset, make_loader
-from w3action.data.manifest import Manifest, read_manifest, write_manifest
+from w3action.data.manifest import Manifest, hold_out, keep_fraction, read_manifest, write_manifest
 from w3action.data.mirror import FetchError, mirror_index
-from w3action.data.open_frames import open_frames
+from w3action.data.open_frames import VideoInfo, open_frames, probe
 from w3action.data.sampling import test_dense, test_segments, train_dense, train_segments, twice_segments
-from w3action.data.subsets import hold_out, keep_fraction
+from w3action.data.source import DecodeError
 from w3action.data.transforms import TestTransform, TrainTransform, Transform, denormalize, normalize
 from w3action.data.video import ManifestError, Video
 

@@ -21,8 +21,7 @@ from jaxtyping import Float64, Int64
 from PIL import Image
 
 from w3action.data.source import MAX_PIXELS, DecodeError
-from w3action.data.span import Span
-from w3action.data.video import IMAGE_SUFFIXES
+from w3action.data.video import IMAGE_SUFFIXES, Span
 
 NOMINAL_FPS = 30.0
 _CODECS = {b"\xff\xd8": "mjpeg", b"\x89P": "png"}  # by the first two bytes

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from w3action.data.source import DecodeError, Source
-from w3action.data.span import Span
 from w3action.data.timeline import Timeline, read_timeline
+from w3action.data.video import Span
 
 # Where all frames must be decoded, those beyond this are decoded a second time instead of kept.
 MAX_HELD_BYTES = 64 << 20

@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from w3action.data.canvas import scaled_size
 from w3action.data.clip import Clip
-from w3action.data.decode import OpenVideo
+from w3action.data.decode import OpenVideo, scaled_size
 from w3action.data.sampling import check_indices
-from w3action.data.span import Span
+from w3action.data.video import Span
 
 DEVICE = "cuda"
 

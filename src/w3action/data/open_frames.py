@@ -7,14 +7,17 @@ with open_frames(video, short_side=256) as frames:
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from w3action.clip_format import Modality
 from w3action.data.cache import FrameCache
 from w3action.data.clip import Frames
-from w3action.data.decode import OpenVideo
+from w3action.data.decode import OpenVideo, orientation
 from w3action.data.flow import ComputedFlow, StoredFlow
 from w3action.data.flow_images import find_flow_images
 from w3action.data.frame_folder import FolderFrames
@@ -22,8 +25,7 @@ from w3action.data.frames import list_frames
 from w3action.data.gpu_decode import GpuVideo, warn_once
 from w3action.data.shards import open_member
 from w3action.data.source import LIMIT_SECONDS, BinaryFile, DecodeError, Source, VideoFile
-from w3action.data.span import Span
-from w3action.data.video import Video
+from w3action.data.video import Span, Video
 
 
 @contextmanager
@@ -102,3 +104,41 @@ def _open_file(
 
 def _name(video: Video | VideoFile) -> str:
     return str(video.path if isinstance(video, Video) else getattr(video, "name", "the video"))
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file holds: counted frames, frames per second on average, size as displayed (after rotation)."""
+
+    num_frames: int
+    fps: float
+    width: int
+    height: int
+    duration_seconds: float
+    codec: str
+    rotation_degrees: int  # counterclockwise, of the stored picture to the displayed one: 0, 90, 180 or 270
+
+
+def probe(file: VideoFile, *, limit_seconds: float | None = LIMIT_SECONDS) -> VideoInfo:
+    """Count a file's frames, by demuxing where that tells, and decode the first to learn how it is displayed.
+
+    Raises:
+        DecodeError: as for `open_frames`.
+    """
+    with Source(file, limit_seconds=limit_seconds) as source:
+        frames = list_frames(source)
+        seconds = frames.seconds
+        _, first = next(frames.get(np.zeros(1, np.int64)))
+        turns, _ = orientation(first)
+        width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
+        span = float(seconds[-1] - seconds[0])
+        fps = (len(seconds) - 1) / span if span > 0 else float(source.stream.average_rate or 1)
+        return VideoInfo(
+            num_frames=len(seconds),
+            fps=fps,
+            width=width,
+            height=height,
+            duration_seconds=span + 1 / fps,
+            codec=source.stream.codec_context.codec.canonical_name,
+            rotation_degrees=90 * turns,
+        )

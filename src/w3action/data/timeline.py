@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from w3action.data.source import DecodeError, Source
-from w3action.data.span import Span
+from w3action.data.video import Span
 
 MAX_HELD_BYTES = 256 << 20  # packets beyond this are read a second time, not kept
 

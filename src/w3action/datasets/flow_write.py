@@ -22,12 +22,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from w3action.data.decode import DecodeError
 from w3action.data.flow import MAX_PIXELS, FrameSizeError, compute_flows, import_opencv, to_levels
-from w3action.data.identity import identity
 from w3action.data.manifest import Manifest
 from w3action.data.open_frames import open_frames
-from w3action.data.video import Video
+from w3action.data.source import DecodeError
+from w3action.data.video import Video, identity
 from w3action.files import whole_file, write_lines, write_text
 from w3action.workers import Lost, run_jobs
 

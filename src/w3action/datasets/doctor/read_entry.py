@@ -17,8 +17,7 @@ from w3action.data.flow_images import FlowImages, find_flow_images
 from w3action.data.frame_folder import decode_image, list_images
 from w3action.data.shards import open_member
 from w3action.data.source import DecodeError
-from w3action.data.span import Span
-from w3action.data.video import Video
+from w3action.data.video import Span, Video
 from w3action.datasets.doctor.entries import Entry
 from w3action.datasets.doctor.facts import FileFacts, Problem, SpanFacts, VideoFacts
 from w3action.datasets.doctor.fingerprint import fingerprint, frames_of, look_at

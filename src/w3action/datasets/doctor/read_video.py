@@ -13,11 +13,11 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
-from w3action.data.canvas import orientation
+from w3action.data.decode import orientation
 from w3action.data.frames import MAX_UNDELIVERED
 from w3action.data.source import DecodeError, Source, VideoFile
-from w3action.data.span import Span
 from w3action.data.timeline import Timeline, read_timeline
+from w3action.data.video import Span
 from w3action.datasets.doctor.facts import FileFacts, Problem, SpanFacts, VideoFacts
 from w3action.datasets.doctor.fingerprint import NUM_FRAMES, fingerprint, frames_of, look_at
 

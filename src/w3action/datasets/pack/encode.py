@@ -20,9 +20,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from jaxtyping import Float64, UInt8
 
-from w3action.data.decode import DecodeError, VideoInfo, probe
 from w3action.data.frame_folder import NOMINAL_FPS
-from w3action.data.open_frames import open_frames
+from w3action.data.open_frames import VideoInfo, open_frames, probe
+from w3action.data.source import DecodeError
 from w3action.data.video import Video
 from w3action.datasets.pack.options import ENCODERS, PackOptions
 
