@@ -104,15 +104,15 @@ class ClipBatch:
     bad: tuple[BadVideo, ...] = ()
 
     def __len__(self) -> int:
-        """Number of good samples b."""
+        """Return the number of good samples b."""
         return self.clips.shape[0]
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "ClipBatch":
-        """The same batch with its tensors on `device`."""
+        """Return the same batch with its tensors on `device`."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "ClipBatch":
-        """The same batch in page-locked memory; the data loader calls this where `pin_memory=True`."""
+        """Return the same batch in page-locked memory; the data loader calls this where `pin_memory=True`."""
         return self._map(torch.Tensor.pin_memory)
 
     def _map(self, move) -> "ClipBatch":

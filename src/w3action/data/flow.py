@@ -106,7 +106,7 @@ class ComputedFlow:
 
 
 def successive(starts: Int64[np.ndarray, " t"], *, num_flows: int) -> Int64[np.ndarray, "t 5"]:
-    """The flows of each stack; beyond the end of the video its last one."""
+    """Return the flows of each stack; beyond the end of the video its last one."""
     return np.minimum(starts[:, None] + np.arange(FLOWS_PER_SEGMENT), num_flows - 1)
 
 
@@ -167,18 +167,18 @@ def _one_thread(cv2: Any) -> Iterator[None]:
 
 
 def to_levels(flows: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    """Displacements in pixels to 8 bits: 1 (20 pixels to the left or up), 128 (none), 255 (20 to the right or down)."""
+    """Turn displacements in pixels to 8 bits: 1 (20 pixels to the left or up), 128 (none), 255 (20 to the right or down)."""
     clipped = np.clip(np.nan_to_num(flows), -MAX_PIXELS, MAX_PIXELS)
     return np.rint(ZERO_LEVEL + clipped * LEVELS_PER_PIXEL).astype(np.uint8)
 
 
 def to_pixels(levels: UInt8[Tensor, "*batch 10 t h w"]) -> Float[Tensor, "*batch 10 t h w"]:
-    """The displacements, in pixels, that levels stand for: to within half of 20 / 127 pixels of what was computed."""
+    """Return the displacements in pixels that levels stand for, to within half of 20 / 127 pixels of what was computed."""
     return (levels.float() - ZERO_LEVEL) / LEVELS_PER_PIXEL
 
 
 def mirror_flow(levels: UInt8[Tensor, "*batch 10 t h w"]) -> UInt8[Tensor, "*batch 10 t h w"]:
-    """The flow of the mirrored video: every map mirrored, and what moved to the right moves to the left."""
+    """Return the flow of the mirrored video: every map mirrored, and what moved to the right moves to the left."""
     mirrored = levels.flip(-1)
     x = mirrored[..., 0::2, :, :, :]
     x.copy_((2 * ZERO_LEVEL - x.int()).clamp_(max=255))

@@ -42,7 +42,7 @@ class FlowImages:
     fps: float = NOMINAL_FPS
 
     def __len__(self) -> int:
-        """Number of flows."""
+        """Return the number of flows."""
         return len(self.x)
 
     def seconds(self, flows: Int64[np.ndarray, " t"]) -> Float64[Tensor, " t"]:

@@ -62,11 +62,11 @@ class VideoDataset(Dataset):
         self.open = partial(open_frames, short_side=short_side, cache=cache, modality=modality, decode_on=decode_on)
 
     def __len__(self) -> int:
-        """Number of videos."""
+        """Return the number of videos."""
         return len(self.videos)
 
     def __getitem__(self, index: Key) -> Sample | BadVideo:
-        """The sample of (epoch, index): its views lie clip by clip, and within a clip crop by crop."""
+        """Return the sample of (epoch, index): its views lie clip by clip, and within a clip crop by crop."""
         epoch, place = index
         video = self.videos[place]
         try:
@@ -140,11 +140,11 @@ class EpochBatchSampler(Sampler[list[Key]]):
         self._share: list[int] = order[rank::world_size].tolist()
 
     def __len__(self) -> int:
-        """Number of batches left."""
+        """Return the number of batches left."""
         return max(0, -(-len(self._share) // self.batch_size) - self.first_batch)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        """Batches from `first_batch` on."""
+        """Give batches from `first_batch` on."""
         for start in range(self.first_batch * self.batch_size, len(self._share), self.batch_size):
             yield [(self.epoch, index) for index in self._share[start : start + self.batch_size]]
 
@@ -152,7 +152,7 @@ class EpochBatchSampler(Sampler[list[Key]]):
 def make_loader(
     dataset: VideoDataset, sampler: Sampler[list[Key]], *, num_workers: int, pin_memory: bool = False
 ) -> DataLoader:
-    """A loader of `ClipBatch`es; each worker computes on one thread."""
+    """Make a loader of `ClipBatch`es; each worker computes on one thread."""
     on_gpu = num_workers > 0 and dataset.decode_on == "cuda"
     if num_workers > 0:
         pixels.prepare()

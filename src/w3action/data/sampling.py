@@ -17,7 +17,7 @@ Indices = Int64[np.ndarray, "clips segments"]
 
 
 def train_segments(num_frames: int, *, num_segments: int, rng: np.random.Generator) -> Indices:
-    """One random frame of each of `num_segments` equal parts.
+    """Draw one random frame of each of `num_segments` equal parts.
 
     With d = num_frames // num_segments, segment i gives frame i * d + a random one of its d; the remainder at
     the end of the video is never seen. A video of fewer frames than segments gives frame 0 for all of them.
@@ -30,21 +30,21 @@ def train_segments(num_frames: int, *, num_segments: int, rng: np.random.Generat
 
 
 def test_segments(num_frames: int, *, num_segments: int) -> Indices:
-    """The middle frame of each segment: int(tick / 2 + tick * i) with tick = num_frames / num_segments."""
+    """Take the middle frame of each segment: int(tick / 2 + tick * i) with tick = num_frames / num_segments."""
     _check(num_frames=num_frames, num_segments=num_segments)
     tick = num_frames / num_segments
     return (tick / 2 + tick * np.arange(num_segments)).astype(np.int64)[None]
 
 
 def twice_segments(num_frames: int, *, num_segments: int) -> Indices:
-    """Two clips: the middle frames of `test_segments`, then the first frame int(tick * i) of each segment."""
+    """Take two clips: the middle frames of `test_segments`, then the first frame int(tick * i) of each segment."""
     middles = test_segments(num_frames, num_segments=num_segments)
     starts = (num_frames / num_segments * np.arange(num_segments)).astype(np.int64)[None]
     return np.concatenate([middles, starts])
 
 
 def train_dense(num_frames: int, *, num_segments: int, rng: np.random.Generator, window: int = 64) -> Indices:
-    """Frames at stride window // num_segments from a random start; beyond the end they go on from frame 0.
+    """Take frames at stride window // num_segments from a random start; beyond the end they go on from frame 0.
 
     The start is uniform over those at which the window fits into the video (0 where it does not).
     """

@@ -61,7 +61,7 @@ class Member(io.RawIOBase):
         self._shard, self._offset, self._size, self._position = shard, offset, size, 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """At most `size` bytes, all that are left if it is negative; none at the end."""
+        """Read at most `size` bytes, all that are left if it is negative; none at the end."""
         left = max(0, self._size - self._position)
         wanted = left if size is None or size < 0 else min(size, left)
         data = os.pread(self._shard.descriptor, wanted, self._offset + self._position)
@@ -84,15 +84,15 @@ class Member(io.RawIOBase):
         return self._position
 
     def tell(self) -> int:
-        """The current place, from the start of the member."""
+        """Return the current place, from the start of the member."""
         return self._position
 
     def readable(self) -> bool:
-        """Yes."""
+        """Say yes."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Say yes."""
         return True
 
 

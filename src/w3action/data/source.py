@@ -21,7 +21,7 @@ class BinaryFile(Protocol):
     """What is asked of a file object; where it has an attribute `name`, errors name it."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes from the current place on; none at the end."""
+        """Read at most `size` bytes from the current place on; none at the end."""
         ...
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -29,7 +29,7 @@ class BinaryFile(Protocol):
         ...
 
     def tell(self) -> int:
-        """The current place."""
+        """Return the current place."""
         ...
 
 
@@ -165,7 +165,7 @@ class Source:
             )
 
     def reason(self, error: Exception) -> str:
-        """Why FFmpeg failed, in its own words, and what it does not say."""
+        """Return why FFmpeg failed, in its own words, and what it does not say."""
         codec = self.stream.codec_context
         if codec.width * codec.height:
             return _reason(error)
@@ -175,7 +175,7 @@ class Source:
         return DecodeError(self.name, f"cannot be read ({_reason(error)})", "the file is damaged, fetch it again")
 
     def demux(self, seek_to: int | None = None) -> Iterator[av.Packet]:
-        """Packets of the video stream in decode order, from the start or from a key frame close to `seek_to`.
+        """Give the packets of the video stream in decode order, from the start or from a key frame close to `seek_to`.
 
         A second call opens the file anew, which replaces `stream`: not every container can seek to its start.
 
@@ -199,7 +199,7 @@ class Source:
 
 
 def _check_file(file: VideoFile) -> tuple[str, str | BinaryFile, int]:
-    """(name for messages, what PyAV opens, size in bytes) of a path or file object."""
+    """Return (name for messages, what PyAV opens, size in bytes) of a path or file object."""
     if isinstance(file, str | os.PathLike):
         path = Path(file)
         if not path.exists():

@@ -136,7 +136,7 @@ class Video:
 
 
 def _fault_of(video: Video) -> str | None:
-    """What is wrong with the span or the place of a video, None if nothing."""
+    """Return what is wrong with the span or the place of a video, None if nothing."""
     first, count, start, end = video.first_frame, video.num_frames, video.start_seconds, video.end_seconds
     if first is None and count is None and video.byte_offset is None and video.num_bytes is None:
         return None  # spans in seconds are checked against the video, when it is decoded
@@ -176,6 +176,6 @@ def identity(video: Video, *, source: Path) -> str:
 
 
 def relative_name(path: Path, *, source: Path) -> str:
-    """A path below the folder of the manifest `source`, or the whole of one that lies elsewhere."""
+    """Return a path below the folder of the manifest `source`, or the whole of one that lies elsewhere."""
     path, folder = path.absolute(), (source if source.is_dir() else source.parent).absolute()
     return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
