@@ -42,7 +42,7 @@ class Cast:
         return thing.height * self.stage.upright * self.stage.scale(y)  # pyrefly: ignore[bad-return]
 
     def wide(self, thing: Solid, y: float) -> float:
-        """Return half its width on the screen."""
+        """Return half the width of `thing` on the screen when it stands at row `y`."""
         return thing.radius * float(self.stage.scale(y))
 
     def right_end(self, y: float) -> float:

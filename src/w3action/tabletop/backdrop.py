@@ -1,7 +1,7 @@
 """What stands still behind the action: wall, table top, side edge with the floor beyond, clutter and light.
 
-Textures are functions of table coordinates, evaluated per pixel through the stage's perspective. The picture
-is larger than the image by `MARGIN` on every side, so that a shaking camera can crop it anywhere.
+Textures are functions of table coordinates, evaluated per pixel through the stage's perspective. The picture is larger
+than the image by `MARGIN` on every side, so that a shaking camera can crop it anywhere.
 """
 
 import math
@@ -48,25 +48,12 @@ def draw_backdrop(rng: np.random.Generator, stage: Stage, light: Light) -> Backd
     full = SIZE + 2 * MARGIN
     steps = ((np.arange(full * _FINE) + 0.5) / _FINE - MARGIN).astype(np.float32)
     x, y = np.meshgrid(steps, steps)  # screen pixels, (_FINE * full, _FINE * full)
-    scale = np.maximum(stage.scale(y), np.float32(0.2))
     wall_rows = int(np.searchsorted(steps, stage.back))
     colour = np.empty((*x.shape, 3), np.float32)
     colour[:wall_rows] = _wall(rng, x[:wall_rows], y[:wall_rows], stage)
-    near, depth = scale[wall_rows:], np.float32((UNIT_Y - stage.horizon) / stage.lying)
-    table = _table(rng, (x[wall_rows:] - CENTRE_X) / near, depth / near)  # across and away, scene units
-    shade = 0.86 + 0.14 * (y[wall_rows:, :1] - stage.back) / (SIZE - stage.back)  # light falls off towards the wall
-    np.multiply(table, shade[..., None], out=colour[wall_rows:])
-    colour[wall_rows - 1 : wall_rows + 1] *= 0.6
-    floor = None
-    if stage.edge is not None:
-        beyond = x - stage.edge_x(y)  # pixels right of the edge
-        outside = (beyond > 0) & (y >= stage.back)
-        ground = _pick(rng, _PLAINS) * np.float32(rng.uniform(0.3, 0.5))
-        seams = np.where(np.sin((y + x * 0.2) * np.float32(rng.uniform(0.15, 0.4))) > 0.92, 0.85, 1.0)
-        dim = seams * (1 - 0.4 * np.exp(-np.clip(beyond, 0, None) / 5))
-        colour[outside] = ground * dim[outside][:, None]
-        colour[(np.abs(beyond) < 0.9) & (y >= stage.back)] *= 0.7
-        floor = Image.fromarray((outside * 255).astype(np.uint8)).reduce(_FINE)
+    colour[wall_rows:] = _table_top(rng, x[wall_rows:], y[wall_rows:], stage)
+    colour[wall_rows - 1 : wall_rows + 1] *= 0.6  # a dark seam
+    floor = None if stage.edge is None else _lay_floor(rng, colour, x, y, stage)
     picture = Image.fromarray(np.clip(colour, 0, 255).astype(np.uint8))
     _flat_clutter(rng, picture, stage)
     grain = rng.standard_normal((full, full, 1), np.float32) * np.float32(rng.uniform(1.0, 5.0))
@@ -91,8 +78,16 @@ def _pick_vivid(rng: np.random.Generator) -> np.ndarray:
     return np.array(draw_colours(rng, 1)[0], np.float32)
 
 
-def _table(rng: np.random.Generator, across: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """Colour the table top at (h, w) places of it: (h, w, 3)."""
+def _table_top(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, stage: Stage) -> np.ndarray:
+    """Colour the table at (h, w) places of the screen: (h, w, 3)."""
+    near, depth = np.maximum(stage.scale(y), np.float32(0.2)), np.float32((UNIT_Y - stage.horizon) / stage.lying)
+    texture = _texture(rng, (x - CENTRE_X) / near, depth / near)
+    shade = 0.86 + 0.14 * (y[:, :1] - stage.back) / (SIZE - stage.back)  # light falls off towards the wall
+    return texture * shade[..., None]
+
+
+def _texture(rng: np.random.Generator, across: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """Colour the table at (h, w) places of it, in scene units to the right and away: (h, w, 3)."""
     kind = rng.choice(["planks", "long planks", "checks", "stripes", "speckles", "plain"])
     wood, plain, cloth = _pick(rng, _WOODS), _pick(rng, _PLAINS), _pick_vivid(rng)
     if kind in ("planks", "long planks"):
@@ -136,6 +131,18 @@ def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, stage: Stage) 
         frame = (np.abs(columns - width / 2 + 0.75) < 0.75)[None] | (np.abs(rows - low + 0.75) < 0.75)[:, None]
         wall[frame & (rows < low)[:, None] & (columns < width / 2)[None]] *= 0.6
     return wall
+
+
+def _lay_floor(rng: np.random.Generator, colour: np.ndarray, x: np.ndarray, y: np.ndarray, stage: Stage) -> Image.Image:
+    """Colour the floor beyond the table's side edge, in place, and return where it shows, as `Backdrop.floor`."""
+    beyond, on_level = x - stage.edge_x(y), y >= stage.back  # pixels right of the edge; below the wall
+    outside = (beyond > 0) & on_level
+    ground = _pick(rng, _PLAINS) * np.float32(rng.uniform(0.3, 0.5))
+    seams = np.where(np.sin((y + x * 0.2) * np.float32(rng.uniform(0.15, 0.4))) > 0.92, 0.85, 1.0)
+    dim = seams * (1 - 0.4 * np.exp(-np.clip(beyond, 0, None) / 5))
+    colour[outside] = ground * dim[outside][:, None]
+    colour[(np.abs(beyond) < 0.9) & on_level] *= 0.7
+    return Image.fromarray((outside * 255).astype(np.uint8)).reduce(_FINE)
 
 
 def _flat_clutter(rng: np.random.Generator, picture: Image.Image, stage: Stage) -> None:

@@ -1,7 +1,7 @@
 """The hand: drawn fingers, palm, forearm and sleeve in four poses, ready to be placed as sprites.
 
-The hand points along +x with its wrist at the origin, in scene units; its palm faces the table, so what shows
-is its back. Each pose is two sprites: what passes behind the held object (the thumb) and what lies before it.
+The hand points along +x with its wrist at the origin, in scene units; its palm faces the table, so what shows is its
+back. Each pose is two sprites: what passes behind the held object (the thumb) and what lies before it.
 """
 
 import math

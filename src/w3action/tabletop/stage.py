@@ -1,4 +1,4 @@
-"""What the camera sees the table by: one-point perspective over a 112 x 112 image, and the light of the clip.
+"""The table as the camera sees it: one-point perspective over a 112 x 112 image, and the light of the clip.
 
 Screen coordinates are pixels, x to the right, y down. A point of the table top is named by its screen position; how
 large things look there follows from its distance below the horizon, so nearer (lower) is larger. The table may end at

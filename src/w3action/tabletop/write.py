@@ -45,8 +45,8 @@ def write_tabletop(
 ) -> Path:
     """Write a set of `num_videos` videos into the folder `out`, or reuse it if it is already there.
 
-    Labels are balanced within each split. A video depends on (seed, split, index) alone, so a larger set of
-    the same seed begins with the videos of a smaller one.
+    Labels are balanced within each split. A video depends on (seed, split, index) alone, so a larger set of the same
+    seed begins with the videos of a smaller one.
 
     Args:
         out: the data set's folder, made if need be.
@@ -137,7 +137,7 @@ def _write_video(path: Path, frames: np.ndarray) -> None:
 
 
 def _track(path: str, video: RenderedVideo) -> pa.Table:
-    """Return the rows of `tracks.parquet` that are of this video, one a frame."""
+    """Return this video's rows of `tracks.parquet`, one per frame."""
     first, last = video.active_frames
     frame = np.arange(len(video.frames), dtype=np.int32)
     boxes = dict(zip(("x0", "y0", "x1", "y1"), video.hand_boxes.T, strict=True))
