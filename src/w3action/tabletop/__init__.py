@@ -7,12 +7,12 @@ camera shakes, light, hands, objects and tables vary. A model that looks at fram
     write_tabletop(Path("data/tabletop"), num_videos=1600, seed=0)   # real H.264 files with a manifest
     render_video(seed=0, split="train", index=3).frames              # (T, 112, 112, 3) uint8
 
-How a clip comes about: `classes` (which random numbers and label) -> `scene` (who is there), with `actions`, `motion`
+How a clip comes about: `catalogue` (random numbers and label) -> `scene` (who is there), with `actions`, `motion`
 and `bystanders` (who moves how) -> `render` (what it looks like), with `stage` (perspective and light), `backdrop`,
 `things` of `mesh`, `hand` and `sprite` -> `write` (files).
 """
 
-from w3action.tabletop.classes import CLASSES, FLIPPED, OUTCOME_PAIRS, PAIRS, REVERSE_OF, SPLITS, video_label
+from w3action.tabletop.catalogue import CLASSES, FLIPPED, OUTCOME_PAIRS, PAIRS, REVERSE_OF, SPLITS, video_label
 from w3action.tabletop.render import RenderedVideo, render_video
 from w3action.tabletop.scene import MAX_FRAMES, MIN_FRAMES
 from w3action.tabletop.stage import SIZE

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from w3action.tabletop.classes import REVERSE_OF
+from w3action.tabletop.catalogue import REVERSE_OF
 from w3action.tabletop.mesh import Solid
 from w3action.tabletop.motion import (
     Phases,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from w3action.tabletop.actions import Timeline
 from w3action.tabletop.backdrop import draw_backdrop
-from w3action.tabletop.classes import FLIPPED, video_label, video_seed
+from w3action.tabletop.catalogue import FLIPPED, video_label, video_seed
 from w3action.tabletop.hand import GRIPS, draw_hand
 from w3action.tabletop.mesh import Solid
 from w3action.tabletop.motion import Track

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w3action.files import whole_file, write_lines, write_text
-from w3action.tabletop.classes import CLASSES, SPLITS, check_seed
+from w3action.tabletop.catalogue import CLASSES, SPLITS, check_seed
 from w3action.tabletop.render import RenderedVideo, render_video
 from w3action.workers import Lost, run_jobs
 

@@ -1,4 +1,4 @@
-"""The sixteen actions, and which of them a video shows: a pure function of (seed, split, index).
+"""The catalogue of the set: its sixteen actions, and which of them a video shows, from (seed, split, index) alone.
 
 The names are in the spirit of Something-Something (Goyal et al., 2017): an action is what the hand does to an object,
 whatever the object is. Each has a partner that only the order of frames tells apart.

@@ -3,7 +3,7 @@
 import pytest
 
 from w3action.tabletop import CLASSES, FLIPPED, PAIRS, SPLITS, video_label
-from w3action.tabletop.classes import video_seed
+from w3action.tabletop.catalogue import video_seed
 
 
 def test_classes_are_sixteen_sorted_names_in_eight_pairs():
