@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from w3action.layers import CBAM, W3, NonLocal, SqueezeExcite
 from w3action.models import ATTENTIONS, NETWORKS, ActionModel, create_model, list_models
+from w3action.models.heads import RelationHead, RSTTMHead
 
 OF_STRIDE_32 = ((12, 10), (6, 5), (3, 3), (2, 2))
 T = 3  # frames of the clips here
@@ -73,7 +74,7 @@ def shape_of(name: str) -> Shape:
 
 def for_short_clips(name: str) -> dict:
     """A relation head is built for its number of frames."""
-    return {"head_options": {"num_frames": T}} if NETWORKS[name].head == "relation" else {}
+    return {"head_options": {"num_frames": T}} if NETWORKS[name].head is RelationHead else {}
 
 
 # Of every attention: its layer, and whether it has a channel and a spatial mask in training.
@@ -137,7 +138,7 @@ def test_every_network_takes_every_attention(name, attention):
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_every_parameter_of_every_network_gets_a_gradient(name):
     model = build_with_constant_weights(name, num_classes=5, attention="w3", **for_short_clips(name))
-    frames = 16 if NETWORKS[name].head == "rsttm" else T  # two of C3D's, for a memory of what came before
+    frames = 16 if NETWORKS[name].head is RSTTMHead else T  # two of C3D's, for a memory of what came before
     F.cross_entropy(model(random_clips(frames)[:1]), torch.tensor([4])).backward()
     # A parameter without a gradient would be one that no output depends on.
     assert [

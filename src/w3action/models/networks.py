@@ -23,6 +23,15 @@ from w3action.models.big_little import blresnet50, blvnet50
 from w3action.models.bn_inception import bn_inception
 from w3action.models.c3d import c3d, c3d_convolutions
 from w3action.models.eco import eco_full, eco_lite
+from w3action.models.heads import (
+    AverageHead,
+    FeatureBankHead,
+    Head,
+    RecurrentHead,
+    RegionGraphHead,
+    RelationHead,
+    RSTTMHead,
+)
 from w3action.models.mobilenet_v2 import mobilenet_v2
 from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101, small
 from w3action.models.resnet3d import (
@@ -39,6 +48,9 @@ from w3action.models.slowfast import slowfast_4x16_resnet50, slowfast_8x8_resnet
 from w3action.models.vgg import vgg16
 from w3action.models.weights import Converter
 
+_RESNET50 = ResNet50_Weights.IMAGENET1K_V1
+_TWO_SLICES = {"slice_frames": 1}  # of what C3D leaves of 16 frames: with one, there is nothing to remember
+
 
 @dataclass(frozen=True)
 class Network:
@@ -48,7 +60,7 @@ class Network:
     temporal: str
     imagenet: WeightsEnum | None
     convert: Converter | None = None  # of torchvision's weights to this backbone's layout
-    head: str = "average"
+    head: Callable[..., Head] = AverageHead
     head_options: dict[str, Any] = field(default_factory=dict)
     input_size: int = 224  # pixels
     num_frames: int = 8
@@ -68,27 +80,21 @@ NETWORKS = {
     "tsm_resnet18": Network(resnet18, "shift", ResNet18_Weights.IMAGENET1K_V1),
     "tsn_resnet34": Network(resnet34, "none", ResNet34_Weights.IMAGENET1K_V1),
     "tsm_resnet34": Network(resnet34, "shift", ResNet34_Weights.IMAGENET1K_V1),
-    "tsn_resnet50": Network(resnet50, "none", ResNet50_Weights.IMAGENET1K_V1, paper_gflops=33),
-    "tsm_resnet50": Network(resnet50, "shift", ResNet50_Weights.IMAGENET1K_V1, paper_gflops=33),
-    "tam_resnet50": Network(resnet50, "aggregation", ResNet50_Weights.IMAGENET1K_V1),
+    "tsn_resnet50": Network(resnet50, "none", _RESNET50, paper_gflops=33),
+    "tsm_resnet50": Network(resnet50, "shift", _RESNET50, paper_gflops=33),
+    "tam_resnet50": Network(resnet50, "aggregation", _RESNET50),
     "tsn_resnet101": Network(resnet101, "none", ResNet101_Weights.IMAGENET1K_V1),
     "tsm_resnet101": Network(resnet101, "shift", ResNet101_Weights.IMAGENET1K_V1),
     # Frames related by the head.
-    "trn_resnet50": Network(
-        resnet50, "none", ResNet50_Weights.IMAGENET1K_V1, head="relation", head_options={"multiscale": False}
-    ),
-    "trn_multiscale_resnet50": Network(
-        resnet50, "none", ResNet50_Weights.IMAGENET1K_V1, head="relation", paper_gflops=33
-    ),
+    "trn_resnet50": Network(resnet50, "none", _RESNET50, head=RelationHead, head_options={"multiscale": False}),
+    "trn_multiscale_resnet50": Network(resnet50, "none", _RESNET50, head=RelationHead, paper_gflops=33),
     "tsn_bn_inception": Network(bn_inception, "none", None, paper_gflops=16),
     "tsm_bn_inception": Network(bn_inception, "shift", None),
-    "trn_bn_inception": Network(bn_inception, "none", None, head="relation", head_options={"multiscale": False}),
-    "trn_multiscale_bn_inception": Network(bn_inception, "none", None, head="relation", paper_gflops=16),
+    "trn_bn_inception": Network(bn_inception, "none", None, head=RelationHead, head_options={"multiscale": False}),
+    "trn_multiscale_bn_inception": Network(bn_inception, "none", None, head=RelationHead, paper_gflops=16),
     "tsn_vgg16": Network(vgg16, "none", VGG16_Weights.IMAGENET1K_V1, num_frames=16),
-    "lstm_vgg16": Network(vgg16, "none", VGG16_Weights.IMAGENET1K_V1, head="recurrent", num_frames=16),
-    "bank_resnet50": Network(
-        resnet50, "none", ResNet50_Weights.IMAGENET1K_V1, head="feature_bank", head_options={"operator": "max"}
-    ),
+    "lstm_vgg16": Network(vgg16, "none", VGG16_Weights.IMAGENET1K_V1, head=RecurrentHead, num_frames=16),
+    "bank_resnet50": Network(resnet50, "none", _RESNET50, head=FeatureBankHead, head_options={"operator": "max"}),
     # Two branches for the frames of a pair.
     "tsn_blresnet50": Network(blresnet50, "none", None),
     "blvnet50": Network(blvnet50, "none", None, num_frames=16),
@@ -100,19 +106,14 @@ NETWORKS = {
         i3d_resnet18, "none", ResNet18_Weights.IMAGENET1K_V1, convert=inflate_state_dict, num_frames=32
     ),
     "i3d_resnet50": Network(
-        i3d_resnet50,
-        "none",
-        ResNet50_Weights.IMAGENET1K_V1,
-        convert=inflate_state_dict,
-        num_frames=32,
-        paper_gflops=153,
+        i3d_resnet50, "none", _RESNET50, convert=inflate_state_dict, num_frames=32, paper_gflops=153
     ),
     "region_graph_i3d_resnet50": Network(
         i3d_resnet50,
         "none",
-        ResNet50_Weights.IMAGENET1K_V1,
+        _RESNET50,
         convert=inflate_state_dict,
-        head="region_graph",
+        head=RegionGraphHead,
         num_frames=32,
         paper_gflops=303,
     ),
@@ -129,14 +130,8 @@ NETWORKS = {
         differs="the paper's 65 is SlowFast 8x8's published cost at 256 pixels, where it counts 65.7 here",
     ),
     "c3d": Network(c3d, "none", None, input_size=112, num_frames=16),
-    "lstm_c3d": Network(c3d_convolutions, "none", None, head="recurrent", input_size=112, num_frames=16),
+    "lstm_c3d": Network(c3d_convolutions, "none", None, head=RecurrentHead, input_size=112, num_frames=16),
     "rsttm_c3d": Network(
-        c3d_convolutions,
-        "none",
-        None,
-        head="rsttm",
-        head_options={"slice_frames": 1},  # two slices of what C3D leaves of 16 frames: with one, nothing to remember
-        input_size=112,
-        num_frames=16,
+        c3d_convolutions, "none", None, head=RSTTMHead, head_options=_TWO_SLICES, input_size=112, num_frames=16
     ),
 }

@@ -1,4 +1,8 @@
-"""Temporal operations by name: what a backbone does between frames, and at which residual blocks it does it."""
+"""Temporal operations by name: what a backbone does between frames, and at which residual blocks it does it.
+
+Each maps a block's position and its channels to a layer, or to None where the block has none. To add one: a layer in
+`layers/`, a line in `TEMPORAL_OPERATIONS`.
+"""
 
 from torch import nn
 
@@ -6,43 +10,20 @@ from w3action.layers import PastShift, TemporalAggregation, TemporalShift
 from w3action.models.slots import Position, TemporalBuilder, nothing
 
 
-def none() -> TemporalBuilder:
-    """Frames never meet before the head: TSN."""
-    return nothing
-
-
-def shift(*, fold_div: int = 8) -> TemporalBuilder:
-    """Temporal shift before every residual branch: TSM.
+def shift(position: Position, channels: int) -> nn.Module | None:
+    """Shift before every residual branch: TSM.
 
     In networks with a stage of 23 blocks or more (ResNet-101) every second block shifts, as in the public TSM.
     """
-
-    def at(position: Position, channels: int) -> nn.Module | None:
-        every = 2 if max(position.num_blocks_by_stage) >= 23 else 1
-        return TemporalShift(fold_div=fold_div) if position.block % every == 0 else None
-
-    return at
+    every = 2 if max(position.num_blocks_by_stage) >= 23 else 1
+    return TemporalShift() if position.block % every == 0 else None
 
 
-def past() -> TemporalBuilder:
-    """Shift from the past alone before every residual branch: the online TSM, which can run on a stream."""
-    return lambda position, channels: PastShift()
-
-
-def aggregation(*, relu: bool = True) -> TemporalBuilder:
-    """Depthwise temporal aggregation before every residual branch: TAM."""
-    return lambda position, channels: TemporalAggregation(channels, relu=relu)
-
-
-def linear_aggregation() -> TemporalBuilder:
-    """TAM without its ReLU, for branches whose inputs are negative too: MobileNetV2's."""
-    return aggregation(relu=False)
-
-
-TEMPORAL_OPERATIONS = {
-    "none": none,
+TEMPORAL_OPERATIONS: dict[str, TemporalBuilder] = {
+    "none": nothing,  # frames never meet before the head: TSN
     "shift": shift,
-    "past_shift": past,
-    "aggregation": aggregation,
-    "linear_aggregation": linear_aggregation,
+    "past_shift": lambda position, channels: PastShift(),  # the online TSM, which can run on a stream
+    "aggregation": lambda position, channels: TemporalAggregation(channels),  # TAM
+    # Without its ReLU, for branches whose inputs are negative too: MobileNetV2's.
+    "linear_aggregation": lambda position, channels: TemporalAggregation(channels, relu=False),
 }

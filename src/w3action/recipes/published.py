@@ -15,7 +15,7 @@ it does not say either: 50 epochs, as by default.
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from w3action.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 
@@ -44,7 +44,7 @@ def _run(
     network: str,
     data: DataConfig,
     *,
-    attention: Literal["w3", "cbam", "non_local"] | None = None,
+    attention: str | None = None,
     options: dict[str, Any] | None = None,
     refine: bool | None = None,
     flow: bool = False,

@@ -3,6 +3,7 @@
 import pytest
 
 from w3action.models import NETWORKS
+from w3action.models.heads import RecurrentHead
 from w3action.models.importing import LAYOUTS
 from w3action.models.importing.choose import choose_network, looks_back_only
 from w3action.models.importing.recognise import Told
@@ -63,7 +64,7 @@ def test_what_does_not_agree_is_refused(told, layout, network, temporal, message
 def test_a_network_with_another_head_is_no_choice(monkeypatch):
     from dataclasses import replace
 
-    monkeypatch.setitem(NETWORKS, "tsm_resnet50_other", replace(NETWORKS["tsm_resnet50"], head="other"))
+    monkeypatch.setitem(NETWORKS, "tsm_resnet50_other", replace(NETWORKS["tsm_resnet50"], head=RecurrentHead))
     assert choose(SHIFTED, "tsm") == "tsm_resnet50"
     with pytest.raises(ValueError, match="which is not tsm_resnet50_other"):
         choose(SHIFTED, "tsm", "tsm_resnet50_other")

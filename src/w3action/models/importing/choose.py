@@ -3,6 +3,7 @@
 import torch
 
 from w3action.models.create import create_model
+from w3action.models.heads import AverageHead
 from w3action.models.importing.layout import Layout
 from w3action.models.importing.recognise import BackboneBuilder, Told
 from w3action.models.networks import NETWORKS
@@ -54,7 +55,7 @@ def _networks_of(backbone: BackboneBuilder, temporal: str | None) -> list[str]:
         name
         for name, network in NETWORKS.items()
         if network.backbone is backbone
-        and network.head == "average"  # that of every layout
+        and network.head is AverageHead  # that of every layout
         and (temporal is None or network.temporal == temporal)
     ]
 
