@@ -5,6 +5,7 @@ nothing is passed over in silence except what a backbone has no place for: the I
 """
 
 import pickle
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def load_backbone(
         state = {key.removeprefix(OURS): value for key, value in state.items() if key.startswith(OURS)}
     else:
         state = {key: value for key, value in state.items() if not key.startswith(CLASSIFIERS)}
-        state = {torchvision_key(key, state): value for key, value in state.items()}
+        state = nest_mobilenet(state)
     filled = {_slot_of(key) for key in state}
     expected = {key: value for key, value in backbone.state_dict().items() if _slot_of(key) in {None, *filled}}
     if convert is not None and not is_ours:
@@ -122,20 +123,22 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "no message")
 
 
-def torchvision_key(key: str, state: Mapping[str, Tensor]) -> str:
-    """Return torchvision's name for a key of the published MobileNetV2; any other key stays as it is.
+def nest_mobilenet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Bring the flat names of the published MobileNetV2 to torchvision's nested ones; other networks' stay.
 
     There each block is one flat Sequential; torchvision nests convolution, norm and activation:
     `features.N.conv.{0,1,3,4,6,7}` -> `{0.0,0.1,1.0,1.1,2,3}`, in the first block `{0,1,3,4}` -> `{0.0,0.1,1,2}`.
     """
-    flat = "features.1.conv.0.weight" in state
-    parts = key.split(".")
-    if not flat or len(parts) < 5 or parts[0] != "features" or parts[2] != "conv":
-        return key
+    if "features.1.conv.0.weight" not in state:
+        return dict(state)
     nested = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
-    if parts[1] == "1":
-        nested |= {"3": "1", "4": "2"}
-    return ".".join([*parts[:3], nested.get(parts[3], parts[3]), *parts[4:]])
+
+    def nest(found: re.Match[str]) -> str:
+        block, place, leaf = found.groups()
+        inner = {**nested, "3": "1", "4": "2"} if block == "features.1.conv" else nested
+        return f"{block}.{inner.get(place, place)}.{leaf}"
+
+    return {re.sub(r"^(features\.[^.]+\.conv)\.([^.]+)\.(.+)", nest, key): value for key, value in state.items()}
 
 
 def check_fit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, origin: str, target: str) -> None:

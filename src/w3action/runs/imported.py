@@ -18,11 +18,10 @@ from w3action.clip_format import ClipFormat
 from w3action.files import write_bytes
 from w3action.models.action_model import ActionModel
 from w3action.models.create import create_model
-from w3action.models.importing.choose import choose_network
+from w3action.models.importing import look_up
 from w3action.models.importing.classes import class_order, read_classes
 from w3action.models.importing.layout import Layout, classifier_name, tensor_names
-from w3action.models.importing.layouts import look_up
-from w3action.models.importing.recognise import Told, recognise
+from w3action.models.importing.recognise import Told, choose_network, recognise
 from w3action.models.weights import WeightsError, check_fit, read_state_dict
 from w3action.runs.checkpoint import save_description, save_weights
 from w3action.runs.folder import IMPORT_FILE, WEIGHTS_FILE

@@ -4,10 +4,9 @@ from torch import Tensor
 
 from w3action.models.action_model import ActionModel
 from w3action.models.heads import AverageHead
-from w3action.models.importing.choose import looks_back_only
+from w3action.models.importing import look_up
 from w3action.models.importing.layout import classifier_name, tensor_names
-from w3action.models.importing.layouts import look_up
-from w3action.models.importing.recognise import FAMILIES
+from w3action.models.importing.recognise import FAMILIES, looks_back_only
 from w3action.models.networks import NETWORKS
 
 
