@@ -6,10 +6,9 @@ from typing import Any, get_args
 from w3action.layers import AttentionGuidedRefinement
 from w3action.models.action_model import ActionModel, RefineFrom
 from w3action.models.attention import ATTENTIONS
-from w3action.models.backbone import Backbone
+from w3action.models.backbone import Backbone, widen_inputs_
 from w3action.models.foreign import foreign_network
 from w3action.models.heads import RegionGraphHead
-from w3action.models.input_channels import widen_inputs_
 from w3action.models.networks import NETWORKS, Network
 from w3action.models.regions import load_proposer
 from w3action.models.slots import Fillers, Place

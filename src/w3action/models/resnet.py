@@ -10,11 +10,30 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone, start_convolutions_
+from w3action.models.backbone import Backbone, run_blocks, start_convolutions_
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 
-class BasicBlock(nn.Module):
+class Residual(nn.Module):
+    """A branch around a shortcut. A subclass builds `slots`, its branch and `downsample`, and computes the branch."""
+
+    expansion: int  # output channels, to the block's width
+    ends_in_relu = True
+    slots: Slots
+    downsample: nn.Module | None
+
+    def branch(self, x: Tensor, num_frames: int) -> Tensor:
+        """Compute the residual branch, its temporal operations included, up to its last batch norm."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
+        """Map `(B*T, C, H, W)` to the block's output and the masks of its attention."""
+        y = self.branch(x, num_frames)
+        identity = x if self.downsample is None else self.downsample(x)
+        return self.slots.close(y, identity, num_frames, relu=self.ends_in_relu)
+
+
+class BasicBlock(Residual):
     """Two 3x3 convolutions around a shortcut."""
 
     expansion = 1
@@ -29,16 +48,12 @@ class BasicBlock(nn.Module):
         self.downsample = shortcut(in_channels, width, stride)
 
     def branch(self, x: Tensor, num_frames: int) -> Tensor:
-        """Compute the residual branch, up to its last batch norm."""
+        """Compute the residual branch; frames meet before its first convolution, and before its second if asked for."""
         x = self.bn1(self.conv1(self.slots.before(x, num_frames))).relu_()
         return self.bn2(self.conv2(self.slots.amid(x, num_frames)))
 
-    def forward(self, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
-        """Map `(B*T, C, H, W)` to the block's output and the masks of its attention."""
-        return residual(self, x, num_frames)
 
-
-class Bottleneck(nn.Module):
+class Bottleneck(Residual):
     """1x1, 3x3, 1x1 convolutions around a shortcut."""
 
     expansion = 4
@@ -55,21 +70,10 @@ class Bottleneck(nn.Module):
         self.downsample = shortcut(in_channels, 4 * width, stride)
 
     def branch(self, x: Tensor, num_frames: int) -> Tensor:
-        """Compute the residual branch, up to its last batch norm."""
+        """Compute the residual branch; frames meet before its first convolution."""
         x = self.bn1(self.conv1(self.slots.before(x, num_frames))).relu_()
         x = self.bn2(self.conv2(x)).relu_()
         return self.bn3(self.conv3(x))
-
-    def forward(self, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
-        """Map `(B*T, C, H, W)` to the block's output and the masks of its attention."""
-        return residual(self, x, num_frames)
-
-
-def residual(block: BasicBlock | Bottleneck, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
-    """Run a block: branch with its temporal operation, attention, addition."""
-    y = block.branch(x, num_frames)
-    identity = x if block.downsample is None else block.downsample(x)
-    return block.slots.close(y, identity, num_frames, relu=True)
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
@@ -94,11 +98,8 @@ class StagedBackbone(Backbone):
         x = self.maxpool(self.bn1(self.conv1(fold(clips))).relu_())
         masks: list[list[Masks]] = []
         for stage in range(len(self.num_blocks_by_stage)):
-            masks.append([])
-            for block in self.get_submodule(f"layer{stage + 1}").children():
-                x, block_masks = block(x, num_frames)
-                if block_masks is not None:
-                    masks[-1].append(block_masks)
+            x, stage_masks = run_blocks(self.get_submodule(f"layer{stage + 1}").children(), x, num_frames)
+            masks.append(stage_masks)
         return unfold(x, num_frames), masks
 
 

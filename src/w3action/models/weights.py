@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from w3action.models.input_channels import as_of_rgb, widen_weights
+from w3action.models.backbone import RGB_CHANNELS
 
 MOST_KEYS_SHOWN = 6
 CLASSIFIERS = ("fc.", "classifier.")
@@ -49,7 +49,7 @@ def load_backbone(
             of ours, torchvision's layout, or the published MobileNetV2's (`features.1.conv.0.weight`).
         name: the model's name, for messages.
         convert: makes a foreign state dict one of this backbone's layout, such as inflation to 3D.
-        inputs: weights that see clips of other channels than RGB; those of RGB are made to fit (`input_channels.py`).
+        inputs: weights that see clips of other channels than RGB; those of RGB are made to fit (`widen_weights`).
 
     Raises:
         WeightsError: the file cannot be fetched or read, or does not fit; then the message lists the keys.
@@ -139,6 +139,31 @@ def nest_mobilenet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return f"{block}.{inner.get(place, place)}.{leaf}"
 
     return {re.sub(r"^(features\.[^.]+\.conv)\.([^.]+)\.(.+)", nest, key): value for key, value in state.items()}
+
+
+def as_of_rgb(expected: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+    """Return the state dict that a widened backbone would have for RGB; the weights in `names` hold no numbers."""
+    return {
+        key: value.new_empty(value.shape[0], RGB_CHANNELS, *value.shape[2:]) if key in names else value
+        for key, value in expected.items()
+    }
+
+
+def widen_weights(
+    given: Mapping[str, Tensor], expected: Mapping[str, Tensor], names: Sequence[str]
+) -> dict[str, Tensor]:
+    """Repeat the mean over RGB of the weights in `names` for all of `expected`'s channels; all else stays.
+
+    This is the "cross modality pre-training" of "Temporal Segment Networks", section 3.2. Weights that are not of
+    three input channels stay too, so that those of the same channels load as they are.
+    """
+    widened = dict(given)
+    for name in names:
+        weight = given.get(name)
+        if weight is not None and weight.ndim > 2 and weight.shape[1] == RGB_CHANNELS:
+            num_channels = expected[name].shape[1]
+            widened[name] = weight.mean(dim=1, keepdim=True).repeat_interleave(num_channels, dim=1)
+    return widened
 
 
 def check_fit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, origin: str, target: str) -> None:

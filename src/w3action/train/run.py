@@ -21,8 +21,8 @@ from w3action.evaluate import PROTOCOLS, evaluate_videos
 from w3action.evaluate.metrics import compute_all_metrics
 from w3action.labellings import cross_entropy, first_classes
 from w3action.models import ActionModel, create_model
+from w3action.models.backbone import put_channels_last_
 from w3action.models.create import check_choices
-from w3action.models.memory_order import put_channels_last_
 from w3action.runs.checkpoint import load_checkpoint, save_description, save_weights
 from w3action.runs.folder import (
     BEST_WEIGHTS_FILE,

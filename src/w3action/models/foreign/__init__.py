@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from w3action.models.foreign.backbone import ForeignBackbone
+from w3action.models.foreign.as_backbone import ForeignBackbone
 from w3action.models.foreign.libraries import LIBRARIES, Library, build, find
 from w3action.models.foreign.residuals import find_residuals, has_positive_inputs
 from w3action.models.foreign.tracing import UntraceableError, trace
