@@ -107,10 +107,10 @@ def norms_behind_convolutions(backbone: Backbone, clips: Tensor) -> dict[str, st
     pairs = {}
     for norm, reads in seen.reads.items():
         conv = seen.givers.get(reads[0])
-        all_its_own = len(reads) == sum(giver == conv for giver in seen.givers.values())
-        if conv is not None and all_its_own and all(seen.givers.get(read) == conv for read in reads):
-            if all(seen.num_readers[read] == 1 for read in reads):
-                pairs[norm] = conv
+        reads_all = len(reads) == sum(giver == conv for giver in seen.givers.values())
+        alone = all(seen.givers.get(read) == conv and seen.num_readers[read] == 1 for read in reads)
+        if conv is not None and reads_all and alone:
+            pairs[norm] = conv
     return pairs
 
 
