@@ -178,5 +178,5 @@ def resnet101(fillers: Fillers) -> ResNet:
 
 
 def small(fillers: Fillers) -> SmallResNet:
-    """A narrow ResNet-8, 0.3 M parameters: demos, tests, first experiments."""
+    """Narrow ResNet-8, 0.3 M parameters: for demos, tests, first experiments."""
     return SmallResNet(fillers=fillers)
