@@ -126,15 +126,8 @@ class BigLittleNet(Backbone):
                 for position in positions
             ]
             if stage < len(MERGE_STRIDES):
-                layer: nn.Module = BigLittleModule(
-                    channels,
-                    width,
-                    num_blocks=num_blocks[stage],
-                    alpha=alpha,
-                    beta=beta,
-                    stride=MERGE_STRIDES[stage],
-                    slots=slots[0],
-                )
+                shape = {"num_blocks": num_blocks[stage], "stride": MERGE_STRIDES[stage], "alpha": alpha, "beta": beta}
+                layer: nn.Module = BigLittleModule(channels, width, slots=slots[0], **shape)
             else:
                 layer = nn.ModuleList(
                     PooledBottleneck(4 * width if i else channels, width, stride=1 if i else 2, slots=filled)

@@ -3,7 +3,7 @@
 `describe_models` lists all networks with their costs, for `w3 list`; `describe_model` one, for `w3 bench flops`.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import nn
@@ -76,20 +76,17 @@ def describe_model(
     with torch.device("meta"):
         model = create_model(name, num_classes=num_classes, attention=attention)
     network = look_up_network(name)
-    num_frames, size = num_frames or network.num_frames, size or network.input_size
-    cost = count_cost(model, num_frames=num_frames, size=size)
-    is_usual = attention is None and (num_frames, size) == (network.num_frames, network.input_size)
+    clip = {"num_frames": num_frames or network.num_frames, "size": size or network.input_size}
+    is_usual = attention is None and clip == {"num_frames": network.num_frames, "size": network.input_size}
     return Described(
         name=name,
         attention=attention,
-        num_frames=num_frames,
-        size=size,
         num_classes=num_classes,
-        gflops=cost.gflops,
-        params=cost.params,
         imagenet=network.imagenet is not None,
         paper_gflops=network.paper_gflops if is_usual else None,
         differs=network.differs if is_usual else "",
+        **clip,
+        **asdict(count_cost(model, **clip)),
     )
 
 

@@ -57,8 +57,8 @@ def create_model(
         ValueError: an unknown name, options that the attention or head does not take, refinement without masks.
         WeightsError: weights that do not fit; it lists missing, unexpected and mis-shaped keys.
     """
-    check_choices(name, attention=attention, place=place, refine_from=refine_from)
     network = look_up_network(name)
+    check_choices(attention=attention, place=place, refine_from=refine_from)
     chosen = None if attention is None else ATTENTIONS[attention]
     options, head_options = dict(attention_options or {}), dict(head_options or {})
     if chosen is None and (options or place is not None):
@@ -104,15 +104,12 @@ def create_model(
     return model
 
 
-def check_choices(
-    name: str, *, attention: str | None = None, place: str | None = None, refine_from: str = "last"
-) -> None:
+def check_choices(*, attention: str | None, place: str | None, refine_from: str) -> None:
     """Refuse a name that stands for nothing, before anything is built or trained.
 
     Raises:
         ValueError: saying which name is unknown and which there are.
     """
-    look_up_network(name)
     for what, given, allowed in (
         ("attention", attention, ATTENTIONS),
         ("place", place, get_args(Place)),
@@ -143,13 +140,10 @@ def _build_refinement(
 ) -> AttentionGuidedRefinement | None:
     """Build AFR where it is asked for, or where the attention brings it."""
     chosen = None if attention is None else ATTENTIONS[attention]
-    if chosen is None or not chosen.guides or not options.get("spatial", True):
-        if refine:
-            raise ValueError(
-                f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}"
-            )
-        return None
-    if not (chosen.refines if refine is None else refine):
+    can_guide = chosen is not None and chosen.guides and options.get("spatial", True)
+    if refine and not can_guide:
+        raise ValueError(f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}")
+    if chosen is None or not can_guide or not (chosen.refines if refine is None else refine):
         return None
     counts = chosen.count_masks(backbone.num_blocks_by_stage)
     num_masks = sum(counts) if refine_from == "every" else sum(count > 0 for count in counts)

@@ -6,49 +6,26 @@ Where the paper prints the cost of a system (Tables 1 and 6), it stands beside i
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from torchvision.models import (
-    MobileNet_V2_Weights,
-    ResNet18_Weights,
-    ResNet34_Weights,
-    ResNet50_Weights,
-    ResNet101_Weights,
-    VGG16_Weights,
-    WeightsEnum,
-)
+import torchvision.models as zoo
 
+from w3action.models import heads, resnet3d
 from w3action.models.backbone import Backbone
 from w3action.models.big_little import blresnet50, blvnet50
 from w3action.models.bn_inception import bn_inception
 from w3action.models.c3d import c3d, c3d_convolutions
 from w3action.models.eco import eco_full, eco_lite
-from w3action.models.heads import (
-    AverageHead,
-    FeatureBankHead,
-    Head,
-    RecurrentHead,
-    RegionGraphHead,
-    RelationHead,
-    RSTTMHead,
-)
 from w3action.models.mobilenet_v2 import mobilenet_v2
 from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101, small
-from w3action.models.resnet3d import (
-    from_torchvision_r2plus1d,
-    i3d_resnet18,
-    i3d_resnet50,
-    inflate_state_dict,
-    r2plus1d_18,
-    r2plus1d_34,
-    r2plus1d_50,
-)
 from w3action.models.slots import Fillers
 from w3action.models.slowfast import slowfast_4x16_resnet50, slowfast_8x8_resnet50
 from w3action.models.vgg import vgg16
 from w3action.models.weights import Converter
 
-_RESNET50 = ResNet50_Weights.IMAGENET1K_V1
+_RESNET50 = zoo.ResNet50_Weights.IMAGENET1K_V1
+_SINGLE_SCALE = {"multiscale": False}
 _TWO_SLICES = {"slice_frames": 1}  # of what C3D leaves of 16 frames: with one, there is nothing to remember
 
 
@@ -58,9 +35,9 @@ class Network:
 
     backbone: Callable[[Fillers], Backbone]
     temporal: str
-    imagenet: WeightsEnum | None
+    imagenet: zoo.WeightsEnum | None
     convert: Converter | None = None  # of torchvision's weights to this backbone's layout
-    head: Callable[..., Head] = AverageHead
+    head: Callable[..., heads.Head] = heads.AverageHead
     head_options: dict[str, Any] = field(default_factory=dict)
     input_size: int = 224  # pixels
     num_frames: int = 8
@@ -68,33 +45,35 @@ class Network:
     differs: str = ""
 
 
+_inflated = partial(Network, convert=resnet3d.inflate_state_dict, num_frames=32)  # I3D, of ImageNet's 2D weights
+
 NETWORKS = {
     "tsn_small": Network(small, "none", None, input_size=64),
     "tsm_small": Network(small, "shift", None, input_size=64),
     "tam_small": Network(small, "aggregation", None, input_size=64),
-    "tsn_mobilenetv2": Network(mobilenet_v2, "none", MobileNet_V2_Weights.IMAGENET1K_V1),
-    "tsm_mobilenetv2": Network(mobilenet_v2, "shift", MobileNet_V2_Weights.IMAGENET1K_V1),
-    "tsm_online_mobilenetv2": Network(mobilenet_v2, "past_shift", MobileNet_V2_Weights.IMAGENET1K_V1),
-    "tam_mobilenetv2": Network(mobilenet_v2, "linear_aggregation", MobileNet_V2_Weights.IMAGENET1K_V1),
-    "tsn_resnet18": Network(resnet18, "none", ResNet18_Weights.IMAGENET1K_V1),
-    "tsm_resnet18": Network(resnet18, "shift", ResNet18_Weights.IMAGENET1K_V1),
-    "tsn_resnet34": Network(resnet34, "none", ResNet34_Weights.IMAGENET1K_V1),
-    "tsm_resnet34": Network(resnet34, "shift", ResNet34_Weights.IMAGENET1K_V1),
+    "tsn_mobilenetv2": Network(mobilenet_v2, "none", zoo.MobileNet_V2_Weights.IMAGENET1K_V1),
+    "tsm_mobilenetv2": Network(mobilenet_v2, "shift", zoo.MobileNet_V2_Weights.IMAGENET1K_V1),
+    "tsm_online_mobilenetv2": Network(mobilenet_v2, "past_shift", zoo.MobileNet_V2_Weights.IMAGENET1K_V1),
+    "tam_mobilenetv2": Network(mobilenet_v2, "linear_aggregation", zoo.MobileNet_V2_Weights.IMAGENET1K_V1),
+    "tsn_resnet18": Network(resnet18, "none", zoo.ResNet18_Weights.IMAGENET1K_V1),
+    "tsm_resnet18": Network(resnet18, "shift", zoo.ResNet18_Weights.IMAGENET1K_V1),
+    "tsn_resnet34": Network(resnet34, "none", zoo.ResNet34_Weights.IMAGENET1K_V1),
+    "tsm_resnet34": Network(resnet34, "shift", zoo.ResNet34_Weights.IMAGENET1K_V1),
     "tsn_resnet50": Network(resnet50, "none", _RESNET50, paper_gflops=33),
     "tsm_resnet50": Network(resnet50, "shift", _RESNET50, paper_gflops=33),
     "tam_resnet50": Network(resnet50, "aggregation", _RESNET50),
-    "tsn_resnet101": Network(resnet101, "none", ResNet101_Weights.IMAGENET1K_V1),
-    "tsm_resnet101": Network(resnet101, "shift", ResNet101_Weights.IMAGENET1K_V1),
+    "tsn_resnet101": Network(resnet101, "none", zoo.ResNet101_Weights.IMAGENET1K_V1),
+    "tsm_resnet101": Network(resnet101, "shift", zoo.ResNet101_Weights.IMAGENET1K_V1),
     # Frames related by the head.
-    "trn_resnet50": Network(resnet50, "none", _RESNET50, head=RelationHead, head_options={"multiscale": False}),
-    "trn_multiscale_resnet50": Network(resnet50, "none", _RESNET50, head=RelationHead, paper_gflops=33),
+    "trn_resnet50": Network(resnet50, "none", _RESNET50, head=heads.RelationHead, head_options=_SINGLE_SCALE),
+    "trn_multiscale_resnet50": Network(resnet50, "none", _RESNET50, head=heads.RelationHead, paper_gflops=33),
     "tsn_bn_inception": Network(bn_inception, "none", None, paper_gflops=16),
     "tsm_bn_inception": Network(bn_inception, "shift", None),
-    "trn_bn_inception": Network(bn_inception, "none", None, head=RelationHead, head_options={"multiscale": False}),
-    "trn_multiscale_bn_inception": Network(bn_inception, "none", None, head=RelationHead, paper_gflops=16),
-    "tsn_vgg16": Network(vgg16, "none", VGG16_Weights.IMAGENET1K_V1, num_frames=16),
-    "lstm_vgg16": Network(vgg16, "none", VGG16_Weights.IMAGENET1K_V1, head=RecurrentHead, num_frames=16),
-    "bank_resnet50": Network(resnet50, "none", _RESNET50, head=FeatureBankHead, head_options={"operator": "max"}),
+    "trn_bn_inception": Network(bn_inception, "none", None, head=heads.RelationHead, head_options=_SINGLE_SCALE),
+    "trn_multiscale_bn_inception": Network(bn_inception, "none", None, head=heads.RelationHead, paper_gflops=16),
+    "tsn_vgg16": Network(vgg16, "none", zoo.VGG16_Weights.IMAGENET1K_V1, num_frames=16),
+    "lstm_vgg16": Network(vgg16, "none", zoo.VGG16_Weights.IMAGENET1K_V1, head=heads.RecurrentHead, num_frames=16),
+    "bank_resnet50": Network(resnet50, "none", _RESNET50, head=heads.FeatureBankHead, head_options={"operator": "max"}),
     # Two branches for the frames of a pair.
     "tsn_blresnet50": Network(blresnet50, "none", None),
     "blvnet50": Network(blvnet50, "none", None, num_frames=16),
@@ -102,24 +81,16 @@ NETWORKS = {
     # 3D convolutions.
     "eco_lite": Network(eco_lite, "none", None, num_frames=16),
     "eco_full": Network(eco_full, "none", None, paper_gflops=32),
-    "i3d_resnet18": Network(
-        i3d_resnet18, "none", ResNet18_Weights.IMAGENET1K_V1, convert=inflate_state_dict, num_frames=32
+    "i3d_resnet18": _inflated(resnet3d.i3d_resnet18, "none", zoo.ResNet18_Weights.IMAGENET1K_V1),
+    "i3d_resnet50": _inflated(resnet3d.i3d_resnet50, "none", _RESNET50, paper_gflops=153),
+    "region_graph_i3d_resnet50": _inflated(
+        resnet3d.i3d_resnet50, "none", _RESNET50, head=heads.RegionGraphHead, paper_gflops=303
     ),
-    "i3d_resnet50": Network(
-        i3d_resnet50, "none", _RESNET50, convert=inflate_state_dict, num_frames=32, paper_gflops=153
+    "r2plus1d_18": Network(
+        resnet3d.r2plus1d_18, "none", None, convert=resnet3d.from_torchvision_r2plus1d, input_size=112, num_frames=16
     ),
-    "region_graph_i3d_resnet50": Network(
-        i3d_resnet50,
-        "none",
-        _RESNET50,
-        convert=inflate_state_dict,
-        head=RegionGraphHead,
-        num_frames=32,
-        paper_gflops=303,
-    ),
-    "r2plus1d_18": Network(r2plus1d_18, "none", None, convert=from_torchvision_r2plus1d, input_size=112, num_frames=16),
-    "r2plus1d_34": Network(r2plus1d_34, "none", None, input_size=112, num_frames=32),
-    "r2plus1d_50": Network(r2plus1d_50, "none", None, input_size=112, num_frames=32),
+    "r2plus1d_34": Network(resnet3d.r2plus1d_34, "none", None, input_size=112, num_frames=32),
+    "r2plus1d_50": Network(resnet3d.r2plus1d_50, "none", None, input_size=112, num_frames=32),
     "slowfast_4x16_resnet50": Network(slowfast_4x16_resnet50, "none", None, num_frames=32),
     "slowfast_8x8_resnet50": Network(
         slowfast_8x8_resnet50,
@@ -130,8 +101,8 @@ NETWORKS = {
         differs="the paper's 65 is SlowFast 8x8's published cost at 256 pixels, where it counts 65.7 here",
     ),
     "c3d": Network(c3d, "none", None, input_size=112, num_frames=16),
-    "lstm_c3d": Network(c3d_convolutions, "none", None, head=RecurrentHead, input_size=112, num_frames=16),
+    "lstm_c3d": Network(c3d_convolutions, "none", None, head=heads.RecurrentHead, input_size=112, num_frames=16),
     "rsttm_c3d": Network(
-        c3d_convolutions, "none", None, head=RSTTMHead, head_options=_TWO_SLICES, input_size=112, num_frames=16
+        c3d_convolutions, "none", None, head=heads.RSTTMHead, head_options=_TWO_SLICES, input_size=112, num_frames=16
     ),
 }

@@ -6,6 +6,8 @@ Source: "Deep Residual Learning for Image Recognition" (He et al., CVPR 2016); s
 a bottleneck, as torchvision has it.
 """
 
+from collections.abc import Callable
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -15,22 +17,24 @@ from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 
 class Residual(nn.Module):
-    """A branch around a shortcut. A subclass builds `slots`, its branch and `downsample`, and computes the branch."""
+    """A branch around a shortcut. A subclass builds `slots`, its branch and `downsample`, and computes the branch.
+
+    It is called with frames folded into the batch, `(B*T, C, H, W)`, and their number T, or with clips that were never
+    folded, `(B, C, T, H, W)`, alone.
+    """
 
     expansion: int  # output channels, to the block's width
-    ends_in_relu = True
-    slots: Slots
+    branch: Callable[..., Tensor]  # up to its last batch norm, with its temporal operations
     downsample: nn.Module | None
+    slots: Slots
+    ends_in_relu = True
 
-    def branch(self, x: Tensor, num_frames: int) -> Tensor:
-        """Compute the residual branch, its temporal operations included, up to its last batch norm."""
-        raise NotImplementedError
-
-    def forward(self, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
-        """Map `(B*T, C, H, W)` to the block's output and the masks of its attention."""
-        y = self.branch(x, num_frames)
+    def forward(self, x: Tensor, *num_frames: int) -> tuple[Tensor, Masks | None]:
+        """Return the block's output and the masks of its attention."""
+        y = self.branch(x, *num_frames)
         identity = x if self.downsample is None else self.downsample(x)
-        return self.slots.close(y, identity, num_frames, relu=self.ends_in_relu)
+        close = self.slots.close if num_frames else self.slots.close_clips
+        return close(y, identity, *num_frames, relu=self.ends_in_relu)
 
 
 class BasicBlock(Residual):

@@ -26,29 +26,13 @@ from torch import Tensor, nn
 
 from w3action.layers import Masks
 from w3action.models.backbone import Backbone, run_blocks, start_convolutions_
+from w3action.models.resnet import Residual
 from w3action.models.slots import Fillers, Position, Slots
 from w3action.models.weights import check_fit
 
 Triple = tuple[int, int, int]  # time, height, width
 STEM_CHANNELS = 64
 FACTORISED_STEM_CHANNELS = 45  # M of the 7x7 stem; the public R(2+1)D has 45 where the formula would give 83
-
-
-class Residual(nn.Module):
-    """A branch around a shortcut. A subclass builds `slots`, its branch and `downsample`, and computes the branch."""
-
-    expansion: int  # output channels, to the block's width
-    slots: Slots
-    downsample: nn.Module | None
-
-    def branch(self, x: Tensor) -> Tensor:
-        """Compute the residual branch, up to its last batch norm."""
-        raise NotImplementedError
-
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> tuple[Float[Tensor, "b c2 t2 h2 w2"], Masks | None]:
-        """Return the block's output and the masks of its attention."""
-        y = self.branch(x)
-        return self.slots.close_clips(y, x if self.downsample is None else self.downsample(x), relu=True)
 
 
 class BasicBlock(Residual):

@@ -59,7 +59,11 @@ def load_backbone(
     if isinstance(source, Path):
         state, origin = read_state_dict(source), str(source)
     else:
-        state, origin = _download(source), str(source)
+        advice = (
+            "give a file with --set model.pretrained=FILE, or start from random weights with --set "
+            "model.pretrained=none"
+        )
+        state, origin = download(source, what="the ImageNet weights", advice=advice), str(source)
     is_ours = any(key.startswith(OURS) for key in state)
     if is_ours:
         state = {key.removeprefix(OURS): value for key, value in state.items() if key.startswith(OURS)}
@@ -81,14 +85,16 @@ def _slot_of(key: str) -> str | None:
     return within.partition(".")[0] or None
 
 
-def _download(source: WeightsEnum) -> Mapping[str, Tensor]:
+def download(source: WeightsEnum, *, what: str, advice: str) -> Mapping[str, Tensor]:
+    """Download torchvision's weights, checked by their hash; the rest are words for the message.
+
+    Raises:
+        WeightsError: they cannot be fetched.
+    """
     try:
         return source.get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:  # no network; a hash that does not fit
-        raise WeightsError(
-            f"the ImageNet weights {source} cannot be downloaded ({_first_line(error)}); give a file with --set "
-            "model.pretrained=FILE, or start from random weights with --set model.pretrained=none"
-        ) from error
+        raise WeightsError(f"{what} {source} cannot be downloaded ({first_line(error)}); {advice}") from error
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -110,7 +116,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             "code, so they are not opened)"
         ) from error
     except Exception as error:  # torch.load answers bytes that are no weights with a dozen kinds of error
-        raise WeightsError(f"{path}: not a weights file ({type(error).__name__}: {_first_line(error)})") from error
+        raise WeightsError(f"{path}: not a weights file ({type(error).__name__}: {first_line(error)})") from error
     for wrapper in ("state_dict", "model_state", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]
@@ -119,8 +125,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return {str(key).removeprefix("module."): value for key, value in loaded.items()}
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "no message")
+def first_line(error: Exception) -> str:
+    """Return an error's message, cut to a line; its type where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def nest_mobilenet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,12 +11,4 @@ from w3action.models.heads.region_graph import RegionGraphHead
 from w3action.models.heads.relation import RelationHead
 from w3action.models.heads.rsttm import RSTTMHead
 
-__all__ = [
-    "AverageHead",
-    "FeatureBankHead",
-    "Head",
-    "RSTTMHead",
-    "RecurrentHead",
-    "RegionGraphHead",
-    "RelationHead",
-]
+__all__ = ["AverageHead", "FeatureBankHead", "Head", "RSTTMHead", "RecurrentHead", "RegionGraphHead", "RelationHead"]

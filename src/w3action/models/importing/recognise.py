@@ -4,6 +4,7 @@ Tensors tell which backbone they are of, whether its blocks shift, its extras. N
 What tensors cannot tell (the number of frames, the order of the classes, in some layouts the shift) is asked for.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -37,7 +38,7 @@ FAMILIES: dict[BackboneBuilder, Family] = {
 }
 ENOUGH_IN_COMMON = 0.5  # of the names; a cousin (ResNet-152) has enough, and is then refused name by name
 NON_LOCAL_MARKS = (".nl.", ".non_local_block.")
-WRAPPERS = (".net.", ".block.")
+WRAPPED = re.compile(r"\.(net|block)\.")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,12 @@ def choose_network(told: Told, layout: Layout, *, network: str | None, temporal:
         raise ValueError(f"unknown temporal {temporal!r}; choose one of {', '.join(TEMPORAL_OPERATIONS)}")
     if network is not None and network not in NETWORKS:
         raise ValueError(f"unknown model {network!r}; choose one of {', '.join(NETWORKS)}")
-    fitting = _networks_of(told.backbone, told.temporal)
+    fitting = [
+        name
+        for name, ours in NETWORKS.items()
+        if (ours.backbone, ours.head) == (told.backbone, AverageHead)  # that of every layout
+        and told.temporal in (None, ours.temporal)
+    ]
     held = f"{origin} holds a {told.backbone.__name__}"
     if told.temporal is not None:
         held += " whose blocks shift" if told.temporal == "shift" else " whose blocks do not shift"
@@ -116,16 +122,6 @@ def choose_network(told: Told, layout: Layout, *, network: str | None, temporal:
     return chosen
 
 
-def _networks_of(backbone: BackboneBuilder, temporal: str | None) -> list[str]:
-    return [
-        name
-        for name, network in NETWORKS.items()
-        if network.backbone is backbone
-        and network.head is AverageHead  # that of every layout
-        and (temporal is None or network.temporal == temporal)
-    ]
-
-
 def looks_back_only(network: str) -> bool:
     """Whether a network's frames are computed from earlier frames, and never from later ones."""
     backbone = create_model(network, num_classes=1).backbone.eval()
@@ -142,18 +138,13 @@ def _closest(state: Mapping[str, Tensor], layout: Layout) -> tuple[float, Backbo
 
     Of two with the same names (SlowFast 4x16 and 8x8) it is the one that has more shapes in common.
     """
-    given = {_unwrap(key): value.shape for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    weights = {key: value.shape for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    given = {WRAPPED.sub(".", key): shape for key, shape in weights.items()}
     candidates = [builder for builder, family in FAMILIES.items() if family in layout.classifiers]
     expected = {builder: _shapes(builder, layout.backbone_key) for builder in candidates}
     scores = {builder: _overlap(given, expected[builder]) for builder in candidates}
     best = max(scores, key=lambda builder: (scores[builder], len(given.items() & expected[builder].items())))
     return scores[best], best
-
-
-def _unwrap(key: str) -> str:
-    for wrapper in WRAPPERS:
-        key = key.replace(wrapper, ".")
-    return key
 
 
 def _overlap(given: Collection[str], expected: Collection[str]) -> float:
