@@ -36,11 +36,7 @@ class Attention:
 
     def builder(self, options: dict[str, Any]) -> AttentionBuilder:
         """Return the function that fills a backbone's attention slots."""
-
-        def at(position: Position, channels: int) -> nn.Module | None:
-            return self.layer(channels, **options) if self.stands_at(position) else None
-
-        return at
+        return lambda position, channels: self.layer(channels, **options) if self.stands_at(position) else None
 
     def count_masks(self, num_blocks_by_stage: tuple[int, ...]) -> list[int]:
         """Count the attention layers of each stage of a backbone."""

@@ -64,7 +64,9 @@ def for_inference(
             f"cuda_graphs=True is given, but the network is on {device}; move it to a GPU, or leave it out"
         )
     network = copy.deepcopy(model).eval().requires_grad_(False)
-    pairs = fold_norms_(network.backbone, _example(network))
+    usual = look_up_network(model.arguments["name"])
+    shape = (1, model.arguments["in_channels"], usual.num_frames, usual.input_size, usual.input_size)
+    pairs = fold_norms_(network.backbone, torch.empty(shape, device="meta"))
     if autocast is not None:
         for conv in pairs.values():
             if ".slots." not in conv:  # those of attentions go to kernels, which know no autocast
@@ -147,10 +149,3 @@ class _Readers(TorchFunctionMode):
         elif func is nn.functional.batch_norm and layer in self.norms:
             self.reads[self.norms[layer]].append(id(args[0]))
         return result
-
-
-def _example(model: ActionModel) -> Tensor:
-    """Return clips on the meta device, of the size that the network is usually given."""
-    network = look_up_network(model.arguments["name"])
-    size = network.input_size
-    return torch.empty(1, model.arguments["in_channels"], network.num_frames, size, size, device="meta")

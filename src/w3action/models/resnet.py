@@ -84,9 +84,8 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential 
     """Build the projection beside a branch that changes shape."""
     if stride == 1 and in_channels == out_channels:
         return None
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
-    )
+    conv = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
 class StagedBackbone(Backbone):

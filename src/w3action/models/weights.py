@@ -59,10 +59,8 @@ def load_backbone(
     if isinstance(source, Path):
         state, origin = read_state_dict(source), str(source)
     else:
-        advice = (
-            "give a file with --set model.pretrained=FILE, or start from random weights with --set "
-            "model.pretrained=none"
-        )
+        without = "start from random weights with --set model.pretrained=none"
+        advice = f"give a file with --set model.pretrained=FILE, or {without}"
         state, origin = download(source, what="the ImageNet weights", advice=advice), str(source)
     is_ours = any(key.startswith(OURS) for key in state)
     if is_ours:

@@ -78,9 +78,8 @@ class RegionGraphHead(Head):
         self.adjacent = SpaceTimeBranch(width, num_layers=num_layers)
         self.dropout = nn.Dropout(dropout)
         self.fc = scoring_layer(2 * width, num_classes, initial_std=initial_std)
-        self.proposer = None
-        if num_regions is not None:
-            self.proposer = RegionProposer(num_regions=num_regions, frame_size=frame_size)
+        proposes = num_regions is not None
+        self.proposer = RegionProposer(num_regions=num_regions, frame_size=frame_size) if proposes else None
 
     def forward(
         self,

@@ -27,15 +27,12 @@ from w3action.models.weights import WeightsError
 
 BackboneBuilder = Callable[[Fillers], Backbone]
 
-FAMILIES: dict[BackboneBuilder, Family] = {
-    resnet18: "resnet",
-    resnet34: "resnet",
-    resnet50: "resnet",
-    resnet101: "resnet",
-    mobilenet_v2: "mobilenetv2",
-    slowfast_4x16_resnet50: "slowfast",
-    slowfast_8x8_resnet50: "slowfast",
+BUILDERS: dict[Family, tuple[BackboneBuilder, ...]] = {
+    "resnet": (resnet18, resnet34, resnet50, resnet101),
+    "mobilenetv2": (mobilenet_v2,),
+    "slowfast": (slowfast_4x16_resnet50, slowfast_8x8_resnet50),
 }
+FAMILIES = {builder: family for family, builders in BUILDERS.items() for builder in builders}
 ENOUGH_IN_COMMON = 0.5  # of the names; a cousin (ResNet-152) has enough, and is then refused name by name
 NON_LOCAL_MARKS = (".nl.", ".non_local_block.")
 WRAPPED = re.compile(r"\.(net|block)\.")
@@ -60,7 +57,7 @@ def recognise(state: Mapping[str, Tensor], layout: Layout, *, origin: str) -> To
     score, backbone = _closest(state, layout)
     if score < ENOUGH_IN_COMMON:
         fitting = [name for name, other in LAYOUTS.items() if _closest(other.tidy(state), other)[0] >= ENOUGH_IN_COMMON]
-        known = ", ".join(builder.__name__ for builder, family in FAMILIES.items() if family in layout.classifiers)
+        known = ", ".join(builder.__name__ for family in layout.classifiers for builder in BUILDERS[family])
         advice = (
             f"its names are those of --from {' or '.join(fitting)}"
             if fitting
@@ -140,7 +137,7 @@ def _closest(state: Mapping[str, Tensor], layout: Layout) -> tuple[float, Backbo
     """
     weights = {key: value.shape for key, value in state.items() if not key.endswith("num_batches_tracked")}
     given = {WRAPPED.sub(".", key): shape for key, shape in weights.items()}
-    candidates = [builder for builder, family in FAMILIES.items() if family in layout.classifiers]
+    candidates = [builder for family in layout.classifiers for builder in BUILDERS[family]]
     expected = {builder: _shapes(builder, layout.backbone_key) for builder in candidates}
     scores = {builder: _overlap(given, expected[builder]) for builder in candidates}
     best = max(scores, key=lambda builder: (scores[builder], len(given.items() & expected[builder].items())))
