@@ -9,10 +9,9 @@ from w3action.models.attention import ATTENTIONS
 from w3action.models.backbone import Backbone, widen_inputs_
 from w3action.models.foreign import foreign_network
 from w3action.models.heads import RegionGraphHead
-from w3action.models.networks import NETWORKS, Network
+from w3action.models.networks import NETWORKS, TEMPORAL_OPERATIONS, Network
 from w3action.models.regions import load_proposer
 from w3action.models.slots import Fillers, Place
-from w3action.models.temporal import TEMPORAL_OPERATIONS
 from w3action.models.weights import load_backbone
 
 

@@ -1,5 +1,8 @@
 """The networks by name, each a sentence: backbone x temporal operation x head. To add one: a line in `NETWORKS`.
 
+A temporal operation is what a backbone does between frames: it maps a residual block's position and its channels to a
+layer, or to None where the block has none. To add one: a layer in `layers/`, a line in `TEMPORAL_OPERATIONS`.
+
 Where the paper prints the cost of a system (Tables 1 and 6), it stands beside it, and where ours differs by more than
 5 %, `differs` says why.
 """
@@ -10,7 +13,9 @@ from functools import partial
 from typing import Any
 
 import torchvision.models as zoo
+from torch import nn
 
+from w3action.layers import PastShift, TemporalAggregation, TemporalShift
 from w3action.models import heads, resnet3d
 from w3action.models.backbone import Backbone
 from w3action.models.big_little import blresnet50, blvnet50
@@ -19,7 +24,7 @@ from w3action.models.c3d import c3d, c3d_convolutions
 from w3action.models.eco import eco_full, eco_lite
 from w3action.models.mobilenet_v2 import mobilenet_v2
 from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101, small
-from w3action.models.slots import Fillers
+from w3action.models.slots import Fillers, Position, TemporalBuilder, nothing
 from w3action.models.slowfast import slowfast_4x16_resnet50, slowfast_8x8_resnet50
 from w3action.models.vgg import vgg16
 from w3action.models.weights import Converter
@@ -29,12 +34,31 @@ _SINGLE_SCALE = {"multiscale": False}
 _TWO_SLICES = {"slice_frames": 1}  # of what C3D leaves of 16 frames: with one, there is nothing to remember
 
 
+def shift(position: Position, channels: int) -> nn.Module | None:
+    """Shift before every residual branch: TSM.
+
+    In networks with a stage of 23 blocks or more (ResNet-101) every second block shifts, as in the public TSM.
+    """
+    every = 2 if max(position.num_blocks_by_stage) >= 23 else 1
+    return TemporalShift() if position.block % every == 0 else None
+
+
+TEMPORAL_OPERATIONS: dict[str, TemporalBuilder] = {
+    "none": nothing,  # frames never meet before the head: TSN
+    "shift": shift,
+    "past_shift": lambda position, channels: PastShift(),  # the online TSM, which can run on a stream
+    "aggregation": lambda position, channels: TemporalAggregation(channels),  # TAM
+    # Without its ReLU, for branches whose inputs are negative too: MobileNetV2's.
+    "linear_aggregation": lambda position, channels: TemporalAggregation(channels, relu=False),
+}
+
+
 @dataclass(frozen=True)
 class Network:
     """How a network is put together, and the clips it is usually given."""
 
     backbone: Callable[[Fillers], Backbone]
-    temporal: str
+    temporal: str  # of `TEMPORAL_OPERATIONS`
     imagenet: zoo.WeightsEnum | None
     convert: Converter | None = None  # of torchvision's weights to this backbone's layout
     head: Callable[..., heads.Head] = heads.AverageHead

@@ -18,11 +18,10 @@ from w3action.models.heads import AverageHead
 from w3action.models.importing import LAYOUTS
 from w3action.models.importing.layout import Blocks, Family, Layout
 from w3action.models.mobilenet_v2 import mobilenet_v2
-from w3action.models.networks import NETWORKS
+from w3action.models.networks import NETWORKS, TEMPORAL_OPERATIONS
 from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101
 from w3action.models.slots import Fillers
 from w3action.models.slowfast import slowfast_4x16_resnet50, slowfast_8x8_resnet50
-from w3action.models.temporal import TEMPORAL_OPERATIONS
 from w3action.models.weights import WeightsError
 
 BackboneBuilder = Callable[[Fillers], Backbone]
