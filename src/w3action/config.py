@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-_STRICT = pydantic.ConfigDict(extra="forbid")  # a setting that does not exist is an error, not a wish
+_STRICT = pydantic.ConfigDict(extra="forbid")  # an unknown setting is an error
 Share = Annotated[float, Field(ge=0, lt=1)]  # of a whole
 
 

@@ -1,6 +1,7 @@
 """Attentions by name: which layer stands at which residual block, where in the block, and whether AFR follows.
 
-To add one: a layer in `layers/`, a line in `ATTENTIONS`.
+To add one: a layer in `layers/NAME.py`, and a line in `ATTENTIONS`, with its import. Settings (`model.attention=NAME`),
+lists and tests find it there.
 """
 
 from collections.abc import Callable

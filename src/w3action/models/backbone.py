@@ -54,7 +54,7 @@ def start_convolutions_(backbone: nn.Module, *, mode: Literal["fan_in", "fan_out
 def put_channels_last_(network: nn.Module) -> None:
     """Lay out the weights of convolutions with channels last, in place; features follow their convolution's weights.
 
-    oneDNN and tensor cores then need no other order in between. A training step on two CPU cores takes 0.72 to 1.06 of
+    oneDNN and tensor cores then reorder nothing between layers. A training step on two CPU cores takes 0.72 to 1.06 of
     its time with channels first in 2D (TSM on the small network and on MobileNetV2), and in 3D with bf16 0.70 to 0.94;
     in 3D with fp32 0.93 to 1.25 (docs/decisions/kernels.md).
     """

@@ -5,7 +5,7 @@
 | what | why |
 |---|---|
 | batch norms become part of the convolutions directly before them | each was a pass over the features |
-| convolutions have their channels last | oneDNN and tensor cores then need no other order in between |
+| convolutions have their channels last | oneDNN and tensor cores then reorder nothing between layers |
 | weights of those before norms have autocast's type, if asked for | it would cast each of them in every call |
 | `torch.compile`, if asked for | additions, ReLUs and masks join the passes of the layers before them |
 | CUDA graphs, if asked for | at batch 1 a GPU waits for Python: a graph is launched at once |

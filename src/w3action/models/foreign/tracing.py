@@ -19,7 +19,7 @@ PROBE_PIXELS = 224  # a multiple of every stride, so that equal resolutions are 
 
 
 class UntraceableError(ValueError):
-    """A network whose code cannot be read as one graph."""
+    """A network whose code cannot be read as a single graph."""
 
 
 @dataclass(frozen=True)
