@@ -17,8 +17,9 @@ if not torch.cuda.is_available():
 install_import_hook("w3action", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 from drawn_videos import draw_video  # noqa: E402
+from settled_networks import scramble, settle  # noqa: E402
 
-__all__ = ["draw_video"]
+__all__ = ["draw_video", "scramble", "settle"]
 
 hypothesis.settings.register_profile("busy", deadline=None)  # other work on the machine must not fail a test
 hypothesis.settings.load_profile("busy")

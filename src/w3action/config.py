@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-_STRICT = pydantic.ConfigDict(extra="forbid")  # a setting that does not exist is an error, not a wish
+_STRICT = pydantic.ConfigDict(extra="forbid")  # an unknown setting is an error
 Share = Annotated[float, Field(ge=0, lt=1)]  # of a whole
 
 
@@ -25,14 +25,14 @@ class ConfigError(ValueError):
 @pydantic.with_config(_STRICT)
 @dataclass(frozen=True)
 class ModelConfig:
-    """The arguments of `create_model`."""
+    """The arguments of `create_model`, which knows the names of networks, attentions and places and checks them."""
 
     name: str = "tsm_resnet50"
-    attention: Literal["w3", "cbam", "se", "non_local"] | None = None
+    attention: str | None = None
     attention_options: dict[str, Any] = field(default_factory=dict)
-    place: Literal["residual", "output"] | None = None
+    place: str | None = None
     refine: bool | None = None  # attention-guided feature refinement; None: where the attention asks for it
-    refine_from: Literal["last", "every"] = "last"
+    refine_from: str = "last"
     head_options: dict[str, Any] = field(default_factory=dict)
     dropout: Share = 0.5
     pretrained: str | None = None  # "imagenet", a file, or None for random weights

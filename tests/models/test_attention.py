@@ -33,9 +33,10 @@ def test_the_others_stand_at_every_residual_block(attention):
 
 
 def test_places_and_refinement_are_the_papers():
-    assert {name: (a.place, a.guides, a.refines) for name, a in ATTENTIONS.items()} == {
+    expected = {
         "w3": ("residual", True, True),
         "cbam": ("residual", True, False),
         "se": ("residual", False, False),
         "non_local": ("output", False, False),
     }
+    assert {n: (a.place, a.guides, a.refines) for n, a in ATTENTIONS.items() if n in expected} == expected

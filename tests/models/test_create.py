@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from w3action.layers import CBAM, W3, NonLocal, SqueezeExcite
 from w3action.models import ATTENTIONS, NETWORKS, ActionModel, create_model, list_models
+from w3action.models.attention import every_block, five_blocks
+from w3action.models.heads import RelationHead, RSTTMHead
 
 OF_STRIDE_32 = ((12, 10), (6, 5), (3, 3), (2, 2))
 T = 3  # frames of the clips here
@@ -73,10 +75,10 @@ def shape_of(name: str) -> Shape:
 
 def for_short_clips(name: str) -> dict:
     """A relation head is built for its number of frames."""
-    return {"head_options": {"num_frames": T}} if NETWORKS[name].head == "relation" else {}
+    return {"head_options": {"num_frames": T}} if NETWORKS[name].head is RelationHead else {}
 
 
-# Of every attention: its layer, and whether it has a channel and a spatial mask in training.
+# Of our attentions: the layer, and whether it has a channel and a spatial mask in training.
 LAYERS = {
     "w3": (W3, True, True),
     "cbam": (CBAM, True, True),
@@ -101,7 +103,7 @@ def build_with_constant_weights(name: str, **arguments) -> ActionModel:
 
 def test_the_tables_here_are_complete():
     assert {network.backbone.__name__ for network in NETWORKS.values()} == BACKBONES.keys()
-    assert ATTENTIONS.keys() == LAYERS.keys()
+    assert ATTENTIONS.keys() >= LAYERS.keys()
     assert list_models() == list(NETWORKS)
 
 
@@ -118,26 +120,25 @@ def test_every_network_takes_every_attention(name, attention):
     last = (shape.frames[len(shape.sizes) - 1], *shape.sizes[-1])
     assert maps.shape == (1, shape.channels, *(shape.maps or last))
 
-    nothing = (0,) * len(shape.blocks)
-    expected = {None: nothing, "non_local": shape.non_local}.get(attention, shape.blocks)
+    expected = (0,) * len(shape.blocks)
+    if attention is not None:
+        expected = {every_block: shape.blocks, five_blocks: shape.non_local}[ATTENTIONS[attention].stands_at]
     assert tuple(len(stage) for stage in masks) == expected
     if attention is not None:
         assert tuple(ATTENTIONS[attention].count_masks(model.backbone.num_blocks_by_stage)) == expected
-        layer, has_channel, has_spatial = LAYERS[attention]
+        layer, *has_masks = LAYERS.get(attention, (ATTENTIONS[attention].layer,))
         assert sum(type(m) is layer for m in model.modules()) == sum(expected)
         for stage, size, frames in zip(masks, shape.sizes, shape.frames, strict=False):
             for mask in stage:
-                assert (mask.channel is not None, mask.spatial is not None) == (has_channel, has_spatial)
-                if has_channel:
-                    assert mask.channel.shape[::2] == (1, frames)
-                if has_spatial:
-                    assert mask.spatial.shape == (1, frames, *size)
+                assert [mask.channel is not None, mask.spatial is not None] == has_masks or attention not in LAYERS
+                assert mask.channel is None or mask.channel.shape[::2] == (1, frames)
+                assert mask.spatial is None or mask.spatial.shape == (1, frames, *size)
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_every_parameter_of_every_network_gets_a_gradient(name):
     model = build_with_constant_weights(name, num_classes=5, attention="w3", **for_short_clips(name))
-    frames = 16 if NETWORKS[name].head == "rsttm" else T  # two of C3D's, for a memory of what came before
+    frames = 16 if NETWORKS[name].head is RSTTMHead else T  # two of C3D's, for a memory of what came before
     F.cross_entropy(model(random_clips(frames)[:1]), torch.tensor([4])).backward()
     # A parameter without a gradient would be one that no output depends on.
     assert [

@@ -70,7 +70,7 @@ def test_other_readings_of_i3d_are_farther_from_153_gflops():
 
         def build(fillers, kernels=kernels, last_stride=last_stride):
             strides = ((1, 1, 1), (1, 2, 2), (1, 2, 2), last_stride)
-            return ResNet3d(Bottleneck, kernels=kernels, strides=strides, stem=5, pools=True, fillers=fillers)
+            return ResNet3d(Bottleneck, kernels=kernels, strides=strides, stem=5, pool=True, fillers=fillers)
 
         assert round(count_cost(on_meta(build), num_frames=32, size=224).gflops, 1) == gflops
 
@@ -259,7 +259,7 @@ def test_gradients_reach_every_parameter(block_type, factorised):
         kernels=((3, 3), (3,)),
         strides=((1, 1, 1), (2, 2, 2)),
         stem=3,
-        pools=not factorised,
+        pool=not factorised,
         factorised=factorised,
         fillers=Fillers(attention=lambda position, channels: W3(channels)),
     )
@@ -278,7 +278,7 @@ def test_attention_keeps_its_own_start():
         return layer
 
     backbone = ResNet3d(
-        BasicBlock, kernels=((3,),), strides=((1, 1, 1),), stem=3, pools=False, fillers=Fillers(attention=attention)
+        BasicBlock, kernels=((3,),), strides=((1, 1, 1),), stem=3, pool=False, fillers=Fillers(attention=attention)
     )
     assert (backbone.layer1[0].slots.attention.weight == 0.25).all()
     he = (2 / (64 * 27)) ** 0.5  # fan out

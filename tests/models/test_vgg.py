@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from w3action.layers import W3, Masks
 from w3action.models.attention import ATTENTIONS
-from w3action.models.flops import count_cost
+from w3action.models.cost import count_cost
 from w3action.models.slots import Fillers
 from w3action.models.vgg import AttendedPool, vgg16
 from w3action.models.weights import load_backbone

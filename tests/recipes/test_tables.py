@@ -9,7 +9,7 @@ import torch
 
 from w3action.evaluate import PROTOCOLS
 from w3action.models import NETWORKS, create_model
-from w3action.models.flops import count_cost
+from w3action.models.cost import count_cost
 from w3action.recipes import RECIPES, TABLES, recipe
 from w3action.train.run import build_model
 from w3action.train.tasks import PlainTask

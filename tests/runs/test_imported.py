@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from w3action.models import WeightsError, create_model
-from w3action.models.importing import export_state_dict
+from w3action.models.importing.exporter import export_state_dict
 from w3action.runs.checkpoint import load_checkpoint
 from w3action.runs.folder import IMPORT_FILE
 from w3action.runs.imported import import_checkpoint

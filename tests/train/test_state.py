@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from w3action.models import ActionModel, WeightsError, create_model
-from w3action.models.memory_order import put_channels_last_
+from w3action.models.backbone import put_channels_last_
 from w3action.runs.checkpoint import save_weights
 from w3action.train.optimizer import build_optimizer, parameter_groups, set_learning_rate
 from w3action.train.state import Progress, load_state, save_state

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from w3action import kernels
 from w3action.models import ActionModel, create_model
+from w3action.models.backbone import put_channels_last_
 from w3action.models.for_inference import for_inference
-from w3action.models.memory_order import put_channels_last_
 
 NUM_CLASSES = 174  # as on Something-Something
 

@@ -30,7 +30,7 @@ def flops_verb(
         num_classes: Classes of the classifier.
         as_json: Print JSON instead of text.
     """
-    from w3action.models.listing import describe_model
+    from w3action.models.cost import describe_model
 
     row = describe_model(model, attention=attention, num_frames=frames, size=size, num_classes=num_classes)
     if as_json:

@@ -17,8 +17,8 @@ MOST_COLUMNS, WIDE = 2, 110  # of accuracies side by side, twice as many on a wi
 def list_verb(*, as_json: AsJson = False) -> None:
     """List the networks and the attentions, with what they cost on their usual clips and 174 classes."""
     from w3action.models import ATTENTIONS
+    from w3action.models.cost import describe_models
     from w3action.models.foreign import FRAMES_MEET, LIBRARIES
-    from w3action.models.listing import describe_models
 
     described = describe_models()
     if as_json:

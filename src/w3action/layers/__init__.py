@@ -1,7 +1,7 @@
 """Layers of the same shape in and out: `(B, C, T, H, W)` tensors, one idea per file."""
 
+from w3action.layers.attended import Attended, Masks
 from w3action.layers.cbam import CBAM
-from w3action.layers.masks import Attended, Masks
 from w3action.layers.non_local import NonLocal
 from w3action.layers.refinement import AttentionGuidedRefinement
 from w3action.layers.squeeze_excite import SqueezeExcite

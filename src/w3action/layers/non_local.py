@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.layers.masks import Attended, Masks
+from w3action.layers.attended import Attended, Masks
 
 
 class NonLocal(nn.Module):

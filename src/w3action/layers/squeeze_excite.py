@@ -8,8 +8,8 @@ Source: "Squeeze-and-Excitation Networks" (Hu et al., CVPR 2018), applied frame 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from w3action.layers.attended import Attended, Masks
 from w3action.layers.gates import hidden_width
-from w3action.layers.masks import Attended, Masks
 
 
 class SqueezeExcite(nn.Module):

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.kernels import apply_masks, mask_over_time
+from w3action.layers.attended import Attended, Masks
 from w3action.layers.gates import ChannelGate, SpatialGate, hidden_width, open_gate_, weight_and_bias
-from w3action.layers.masks import Attended, Masks
 
 TemporalConv = Literal["depthwise", "bottleneck", "full"]
 

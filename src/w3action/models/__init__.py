@@ -2,8 +2,8 @@
 
 from w3action.models.action_model import ActionModel, Features
 from w3action.models.attention import ATTENTIONS
+from w3action.models.cost import Cost, count_cost
 from w3action.models.create import create_model, list_models
-from w3action.models.flops import Cost, count_cost
 from w3action.models.networks import NETWORKS
 from w3action.models.weights import WeightsError
 

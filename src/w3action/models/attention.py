@@ -1,6 +1,7 @@
 """Attentions by name: which layer stands at which residual block, where in the block, and whether AFR follows.
 
-To add one: a layer in `layers/`, a line in `ATTENTIONS`.
+To add one: a layer in `layers/NAME.py`, and a line in `ATTENTIONS`, with its import. Settings (`model.attention=NAME`),
+lists and tests find it there.
 """
 
 from collections.abc import Callable
@@ -36,11 +37,7 @@ class Attention:
 
     def builder(self, options: dict[str, Any]) -> AttentionBuilder:
         """Return the function that fills a backbone's attention slots."""
-
-        def at(position: Position, channels: int) -> nn.Module | None:
-            return self.layer(channels, **options) if self.stands_at(position) else None
-
-        return at
+        return lambda position, channels: self.layer(channels, **options) if self.stands_at(position) else None
 
     def count_masks(self, num_blocks_by_stage: tuple[int, ...]) -> list[int]:
         """Count the attention layers of each stage of a backbone."""

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone, start_convolutions_
+from w3action.models.backbone import Backbone, run_blocks, start_convolutions_
 from w3action.models.resnet import Bottleneck
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
@@ -42,13 +42,7 @@ class PooledBottleneck(Bottleneck):
     def __init__(self, in_channels: int, width: int, *, stride: int, slots: Slots, last_relu: bool = True):
         super().__init__(in_channels, width, stride=stride, slots=slots)
         self.downsample = pooled_shortcut(in_channels, 4 * width, stride)
-        self.last_relu = last_relu
-
-    def forward(self, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
-        """Map `(N, C, H, W)` to the block's output and the masks of its attention."""
-        y = self.branch(x, num_frames)
-        identity = x if self.downsample is None else self.downsample(x)
-        return self.slots.close(y, identity, num_frames, relu=self.last_relu)
+        self.ends_in_relu = last_relu
 
 
 def pooled_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
@@ -70,15 +64,10 @@ class BigLittleModule(nn.Module):
         self.slots = Slots(slots.temporal, None, slots.place)
         self.big, self.little = nn.ModuleList(), nn.ModuleList()
         for i in range(num_blocks - 1):
-            self.big.append(
-                PooledBottleneck(
-                    channels if i else in_channels,
-                    width,
-                    stride=1 if i else 2,
-                    slots=empty_slots(),
-                    last_relu=i < num_blocks - 2,
-                )
-            )
+            inputs, stride_here = (channels, 1) if i else (in_channels, 2)
+            is_last = i == num_blocks - 2  # the sum of both branches has a ReLU of its own
+            block = PooledBottleneck(inputs, width, stride=stride_here, slots=empty_slots(), last_relu=not is_last)
+            self.big.append(block)
         for i in range(max(1, num_blocks // beta - 1)):
             self.little.append(PooledBottleneck(4 * thin if i else in_channels, thin, stride=1, slots=empty_slots()))
         self.little_e = nn.Sequential(nn.Conv2d(4 * thin, channels, 1, bias=False), nn.BatchNorm2d(channels))
@@ -87,10 +76,8 @@ class BigLittleModule(nn.Module):
 
     def forward(self, big: Tensor, little: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
         """Map what each branch sees, `(N, C, H, W)`, to their merger and the masks of its attention."""
-        for block in self.big:
-            big, _ = block(big, num_frames)
-        for block in self.little:
-            little, _ = block(little, num_frames)
+        big, _ = run_blocks(self.big, big, num_frames)
+        little, _ = run_blocks(self.little, little, num_frames)
         little = self.little_e(little)
         merged = (nn.functional.interpolate(big, little.shape[2:]) + little).relu_()
         return self.fusion[0](merged, num_frames)
@@ -139,15 +126,8 @@ class BigLittleNet(Backbone):
                 for position in positions
             ]
             if stage < len(MERGE_STRIDES):
-                layer: nn.Module = BigLittleModule(
-                    channels,
-                    width,
-                    num_blocks=num_blocks[stage],
-                    alpha=alpha,
-                    beta=beta,
-                    stride=MERGE_STRIDES[stage],
-                    slots=slots[0],
-                )
+                shape = {"num_blocks": num_blocks[stage], "stride": MERGE_STRIDES[stage], "alpha": alpha, "beta": beta}
+                layer: nn.Module = BigLittleModule(channels, width, slots=slots[0], **shape)
             else:
                 layer = nn.ModuleList(
                     PooledBottleneck(4 * width if i else channels, width, stride=1 if i else 2, slots=filled)
@@ -186,12 +166,8 @@ class BigLittleNet(Backbone):
                 big, little = self.part(frames, num_frames, module.slots)
             x, module_masks = module(big, little, num_merged)
             masks.append([] if module_masks is None else [module_masks])
-        masks.append([])
-        for block in self.get_submodule("layer4").children():
-            x, block_masks = block(x, num_merged)
-            if block_masks is not None:
-                masks[-1].append(block_masks)
-        return unfold(x, num_merged), masks
+        x, last_masks = run_blocks(self.get_submodule("layer4").children(), x, num_merged)
+        return unfold(x, num_merged), [*masks, last_masks]
 
     def stem(self, big: Tensor, little: Tensor) -> Tensor:
         """Merge the branches that follow the first convolution: `(N, 64, H/2, W/2)` each -> `(N, 64, H/4, W/4)`."""

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone, start_convolutions_
+from w3action.models.backbone import Backbone, run_blocks, start_convolutions_
 from w3action.models.resnet3d import slots_at
 from w3action.models.slots import Fillers, Position, Slots
 
@@ -76,11 +76,8 @@ class C3D(Backbone):
         """Return fc7's features, or the last pool's, and, stage by stage, the masks of each attention."""
         x, masks = clips, []
         for stage, count in enumerate(self.num_blocks_by_stage):
-            masks.append([])
-            for i in range(count):
-                x, layer_masks = self.get_submodule(layer_name(stage, i))(x)
-                if layer_masks is not None:
-                    masks[-1].append(layer_masks)
+            x, stage_masks = run_blocks((self.get_submodule(layer_name(stage, i)) for i in range(count)), x)
+            masks.append(stage_masks)
             if not self.fully_connected and stage + 1 == len(self.num_blocks_by_stage):
                 return x, masks
             x = nn.functional.max_pool3d(x, (1 if stage == 0 else 2, 2, 2), ceil_mode=True)

@@ -1,20 +1,17 @@
 """`create_model`: a row of the paper's tables as a sentence, backbone x temporal operation x attention x head."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
 from w3action.layers import AttentionGuidedRefinement
 from w3action.models.action_model import ActionModel, RefineFrom
 from w3action.models.attention import ATTENTIONS
-from w3action.models.backbone import Backbone
+from w3action.models.backbone import Backbone, widen_inputs_
 from w3action.models.foreign import foreign_network
-from w3action.models.heads import HEADS, Head, RegionGraphHead
-from w3action.models.input_channels import widen_inputs_
-from w3action.models.networks import NETWORKS, Network
+from w3action.models.heads import RegionGraphHead
+from w3action.models.networks import NETWORKS, TEMPORAL_OPERATIONS, Network
 from w3action.models.regions import load_proposer
 from w3action.models.slots import Fillers, Place
-from w3action.models.temporal import TEMPORAL_OPERATIONS
 from w3action.models.weights import load_backbone
 
 
@@ -60,17 +57,16 @@ def create_model(
         WeightsError: weights that do not fit; it lists missing, unexpected and mis-shaped keys.
     """
     network = look_up_network(name)
-    chosen = None if attention is None else _look_up(ATTENTIONS, attention, "attention")
-    options = dict(attention_options or {})
-    _check(place or "residual", get_args(Place), "place")
-    _check(refine_from, get_args(RefineFrom), "refine_from")
+    check_choices(attention=attention, place=place, refine_from=refine_from)
+    chosen = None if attention is None else ATTENTIONS[attention]
+    options, head_options = dict(attention_options or {}), dict(head_options or {})
     if chosen is None and (options or place is not None):
         given = f"attention_options {options}" if options else f"place={place!r}"
         raise ValueError(f"{given} is given but attention is None; name one of {', '.join(ATTENTIONS)}")
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}; a classifier needs at least 1")
 
-    temporal = TEMPORAL_OPERATIONS[network.temporal]()
+    temporal = TEMPORAL_OPERATIONS[network.temporal]
     fillers = Fillers(temporal) if chosen is None else Fillers(temporal, chosen.builder(options), place or chosen.place)
     try:
         backbone = network.backbone(fillers)
@@ -78,7 +74,12 @@ def create_model(
         raise ValueError(f"attention {attention!r} does not take the options {options}: {error}") from error
     inputs = widen_inputs_(backbone, in_channels, name=name)
     refinement = _build_refinement(backbone, attention, options, refine=refine, refine_from=refine_from)
-    head = _build_head(network, backbone, name, num_classes=num_classes, dropout=dropout, options=head_options or {})
+    initial_std = None if network.imagenet is None else 0.001
+    shape = {"dropout": dropout, "initial_std": initial_std, **network.head_options, **head_options}
+    try:
+        head = network.head(backbone.num_features, num_classes, **shape)
+    except TypeError as error:
+        raise ValueError(f"the head of {name} does not take the options {head_options}: {error}") from error
     arguments = {
         "name": name,
         "num_classes": num_classes,
@@ -87,7 +88,7 @@ def create_model(
         "place": place,
         "refine": refinement is not None,
         "refine_from": refine_from,
-        "head_options": dict(head_options or {}),
+        "head_options": head_options,
         "dropout": dropout,
         "in_channels": in_channels,
     }
@@ -100,6 +101,21 @@ def create_model(
             raise ValueError(f"proposer={str(proposer)!r} is given, but {name} proposes no regions; leave it out")
         load_proposer(head.proposer, proposer)
     return model
+
+
+def check_choices(*, attention: str | None, place: str | None, refine_from: str) -> None:
+    """Refuse a name that stands for nothing, before anything is built or trained.
+
+    Raises:
+        ValueError: saying which name is unknown and which there are.
+    """
+    for what, given, allowed in (
+        ("attention", attention, ATTENTIONS),
+        ("place", place, get_args(Place)),
+        ("refine_from", refine_from, get_args(RefineFrom)),
+    ):
+        if given is not None and given not in allowed:
+            raise ValueError(f"unknown {what} {given!r}; choose one of {', '.join(allowed)}")
 
 
 def look_up_network(name: str) -> Network:
@@ -123,40 +139,11 @@ def _build_refinement(
 ) -> AttentionGuidedRefinement | None:
     """Build AFR where it is asked for, or where the attention brings it."""
     chosen = None if attention is None else ATTENTIONS[attention]
-    if chosen is None or not chosen.guides or not options.get("spatial", True):
-        if refine:
-            raise ValueError(
-                f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}"
-            )
-        return None
-    if not (chosen.refines if refine is None else refine):
+    can_guide = chosen is not None and chosen.guides and options.get("spatial", True)
+    if refine and not can_guide:
+        raise ValueError(f"refine=True needs an attention with spatial masks; given are {attention!r} and {options}")
+    if chosen is None or not can_guide or not (chosen.refines if refine is None else refine):
         return None
     counts = chosen.count_masks(backbone.num_blocks_by_stage)
     num_masks = sum(counts) if refine_from == "every" else sum(count > 0 for count in counts)
     return AttentionGuidedRefinement(num_masks, backbone.num_features)
-
-
-def _build_head(
-    network: Network, backbone: Backbone, name: str, *, num_classes: int, dropout: float, options: dict[str, Any]
-) -> Head:
-    initial_std = None if network.imagenet is None else 0.001
-    try:
-        return HEADS[network.head](
-            backbone.num_features,
-            num_classes,
-            dropout=dropout,
-            initial_std=initial_std,
-            **{**network.head_options, **options},
-        )
-    except TypeError as error:
-        raise ValueError(f"the head of {name} does not take the options {options}: {error}") from error
-
-
-def _look_up(registry: dict[str, Any], name: str, what: str) -> Any:
-    _check(name, registry, what)
-    return registry[name]
-
-
-def _check(given: str, allowed: Iterable[str], what: str) -> None:
-    if given not in allowed:
-        raise ValueError(f"unknown {what} {given!r}; choose one of {', '.join(allowed)}")

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone, start_convolutions_
+from w3action.models.backbone import Backbone, run_blocks, start_convolutions_
 from w3action.models.bn_inception import NUM_FEATURES, ROWS, InceptionBlock, double_start, inception_blocks, stem
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
@@ -90,11 +90,8 @@ class Network3D(nn.Module):
         x = self.conv1(x)
         masks: list[list[Masks]] = []
         for stage in self.stages:
-            masks.append([])
-            for block in stage.children():
-                x, block_masks = block(x)
-                if block_masks is not None:
-                    masks[-1].append(block_masks)
+            x, stage_masks = run_blocks(stage.children(), x)
+            masks.append(stage_masks)
         return self.last_norm(x).relu_(), masks
 
 

@@ -5,7 +5,7 @@
 | what | why |
 |---|---|
 | batch norms become part of the convolutions directly before them | each was a pass over the features |
-| convolutions have their channels last | oneDNN and tensor cores then need no other order in between |
+| convolutions have their channels last | oneDNN and tensor cores then reorder nothing between layers |
 | weights of those before norms have autocast's type, if asked for | it would cast each of them in every call |
 | `torch.compile`, if asked for | additions, ReLUs and masks join the passes of the layers before them |
 | CUDA graphs, if asked for | at batch 1 a GPU waits for Python: a graph is launched at once |
@@ -23,14 +23,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from w3action.models.action_model import ActionModel
-from w3action.models.backbone import Backbone
-from w3action.models.foreign import foreign_network
-from w3action.models.memory_order import put_channels_last_
-from w3action.models.networks import NETWORKS
+from w3action.models.backbone import Backbone, put_channels_last_
+from w3action.models.create import look_up_network
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+CONVOLVE = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -64,7 +64,9 @@ def for_inference(
             f"cuda_graphs=True is given, but the network is on {device}; move it to a GPU, or leave it out"
         )
     network = copy.deepcopy(model).eval().requires_grad_(False)
-    pairs = fold_norms_(network.backbone, _example(network))
+    usual = look_up_network(model.arguments["name"])
+    shape = (1, model.arguments["in_channels"], usual.num_frames, usual.input_size, usual.input_size)
+    pairs = fold_norms_(network.backbone, torch.empty(shape, device="meta"))
     if autocast is not None:
         for conv in pairs.values():
             if ".slots." not in conv:  # those of attentions go to kernels, which know no autocast
@@ -101,70 +103,49 @@ def fold_norms_(backbone: Backbone, clips: Tensor) -> dict[str, str]:
 
 def norms_behind_convolutions(backbone: Backbone, clips: Tensor) -> dict[str, str]:
     """Return the convolution directly before each batch norm that has one, by name: {norm: convolution}."""
-    shape_of_it = copy.deepcopy(backbone).to("meta", clips.dtype).eval()
-    readers = _Readers()
-    given: dict[int, str] = {}  # convolutions by the tensors that they gave
-    kept: list[Tensor] = []  # so that no other tensor takes their ids
-    gives: Counter[str] = Counter()
-    norms: dict[str, set[str | None]] = defaultdict(set)  # what each norm reads
-    reads: dict[str, list[int]] = defaultdict(list)
-
-    def convolution(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            given[id(output)] = name
-            kept.append(output)
-            gives[name] += 1
-            readers.count[id(output)] = 0
-
-        return hook
-
-    def norm(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            kept.append(inputs[0])
-            norms[name].add(given.get(id(inputs[0])))
-            reads[name].append(id(inputs[0]))
-
-        return hook
-
-    for name, module in shape_of_it.named_modules():
-        if isinstance(module, CONVOLUTIONS):
-            module.register_forward_hook(convolution(name))
-        elif type(module) in NORMS:  # a subclass may do more than normalise
-            module.register_forward_pre_hook(norm(name))
-    with torch.no_grad(), readers:
-        shape_of_it(clips)
+    without_numbers = copy.deepcopy(backbone).to("meta", clips.dtype).eval()
+    with torch.no_grad(), _Readers(without_numbers) as seen:
+        without_numbers(clips)
     pairs = {}
-    for name, before in norms.items():
-        conv = next(iter(before))
-        all_its_own = len(before) == 1 and conv is not None and len(reads[name]) == gives[conv]
-        if conv is not None and all_its_own and all(readers.count[tensor] == 1 for tensor in reads[name]):
-            pairs[name] = conv
+    for norm, reads in seen.reads.items():
+        conv = seen.givers.get(reads[0])
+        reads_all = len(reads) == sum(giver == conv for giver in seen.givers.values())
+        alone = all(seen.givers.get(read) == conv and seen.num_readers[read] == 1 for read in reads)
+        if conv is not None and reads_all and alone:
+            pairs[norm] = conv
     return pairs
 
 
 class _Readers(TorchFunctionMode):
-    """Counts the functions that make a tensor of a watched one."""
+    """Notes, while a network runs, what its convolutions give and what its norms and all other functions read of it.
 
-    def __init__(self) -> None:
+    Layers are known by their weights or statistics, tensors by their `id`.
+    """
+
+    def __init__(self, network: nn.Module):
         super().__init__()
-        self.count: dict[int, int] = {}
+        layers = list(network.named_modules())
+        self.convolutions = {id(layer.weight): name for name, layer in layers if isinstance(layer, CONVOLUTIONS)}
+        # A subclass may do more than normalise.
+        self.norms = {id(layer.running_mean): name for name, layer in layers if type(layer) in NORMS}
+        self.givers: dict[int, str] = {}  # convolutions, by the tensors that they gave
+        self.kept: list[Tensor] = []  # so that no other tensor takes their ids
+        self.reads: dict[str, list[int]] = defaultdict(list)  # the tensors that each norm read
+        self.num_readers: Counter[int] = Counter()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor | tuple | list):  # else it asked for a shape or the like
-            for given in (*args, *(kwargs or {}).values()):
-                for tensor in given if isinstance(given, tuple | list) else (given,):
-                    if id(tensor) in self.count and not isinstance(result, torch.Size):
-                        self.count[id(tensor)] += 1
+        if isinstance(result, Tensor | tuple | list) and not isinstance(
+            result, torch.Size
+        ):  # else it asked for a shape
+            self.num_readers.update(id(given) for given in tree_leaves((args, kwargs)))
+        layer = id(args[1]) if len(args) > 1 else None
+        if func in CONVOLVE and layer in self.convolutions:
+            self.givers[id(result)] = self.convolutions[layer]
+            self.kept.append(result)
+            self.num_readers[id(result)] = 0
+        elif func is nn.functional.batch_norm and layer in self.norms:
+            self.reads[self.norms[layer]].append(id(args[0]))
         return result
-
-
-def _example(model: ActionModel) -> Tensor:
-    """Return clips on the meta device, of the size that the network is usually given."""
-    name = model.arguments["name"]
-    network = foreign_network(name) if ":" in name else NETWORKS[name]
-    return torch.empty(
-        1, model.arguments["in_channels"], network.num_frames, network.input_size, network.input_size, device="meta"
-    )

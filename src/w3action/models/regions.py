@@ -30,7 +30,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import FrozenBatchNorm2d
 
-from w3action.models.weights import WeightsError, check_fit, read_state_dict
+from w3action.models.weights import check_fit, download, read_state_dict
 
 ANCHOR_SIZES = ((32,), (64,), (128,), (256,), (512,))  # pixels, one for each level of the pyramid
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
@@ -137,14 +137,8 @@ def load_proposer(proposer: RegionProposer, source: str | Path) -> None:
     """
     if str(source) == "coco":
         weights = FasterRCNN_ResNet50_FPN_Weights.COCO_V1
-        try:
-            state, origin = weights.get_state_dict(progress=True, check_hash=True), str(weights)
-        except (OSError, RuntimeError) as error:  # no network; a hash that does not fit
-            reason = next(iter(str(error).splitlines()), "no message")
-            raise WeightsError(
-                f"the detector's weights {weights} cannot be downloaded ({reason}); give a local file of them, or give "
-                "boxes"
-            ) from error
+        advice = "give a local file of them, or give boxes"
+        state, origin = download(weights, what="the detector's weights", advice=advice), str(weights)
     else:
         state, origin = read_state_dict(Path(source)), str(source)
     state = {

@@ -6,15 +6,38 @@ Source: "Deep Residual Learning for Image Recognition" (He et al., CVPR 2016); s
 a bottleneck, as torchvision has it.
 """
 
+from collections.abc import Callable
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone, start_convolutions_
+from w3action.models.backbone import Backbone, run_blocks, start_convolutions_
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
 
-class BasicBlock(nn.Module):
+class Residual(nn.Module):
+    """A branch around a shortcut. A subclass builds `slots`, its branch and `downsample`, and computes the branch.
+
+    It is called with frames folded into the batch, `(B*T, C, H, W)`, and their number T, or with clips that were never
+    folded, `(B, C, T, H, W)`, alone.
+    """
+
+    expansion: int  # output channels, to the block's width
+    branch: Callable[..., Tensor]  # up to its last batch norm, with its temporal operations
+    downsample: nn.Module | None
+    slots: Slots
+    ends_in_relu = True
+
+    def forward(self, x: Tensor, *num_frames: int) -> tuple[Tensor, Masks | None]:
+        """Return the block's output and the masks of its attention."""
+        y = self.branch(x, *num_frames)
+        identity = x if self.downsample is None else self.downsample(x)
+        close = self.slots.close if num_frames else self.slots.close_clips
+        return close(y, identity, *num_frames, relu=self.ends_in_relu)
+
+
+class BasicBlock(Residual):
     """Two 3x3 convolutions around a shortcut."""
 
     expansion = 1
@@ -29,16 +52,12 @@ class BasicBlock(nn.Module):
         self.downsample = shortcut(in_channels, width, stride)
 
     def branch(self, x: Tensor, num_frames: int) -> Tensor:
-        """Compute the residual branch, up to its last batch norm."""
+        """Compute the residual branch; frames meet before its first convolution, and before its second if asked for."""
         x = self.bn1(self.conv1(self.slots.before(x, num_frames))).relu_()
         return self.bn2(self.conv2(self.slots.amid(x, num_frames)))
 
-    def forward(self, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
-        """Map `(B*T, C, H, W)` to the block's output and the masks of its attention."""
-        return residual(self, x, num_frames)
 
-
-class Bottleneck(nn.Module):
+class Bottleneck(Residual):
     """1x1, 3x3, 1x1 convolutions around a shortcut."""
 
     expansion = 4
@@ -55,30 +74,18 @@ class Bottleneck(nn.Module):
         self.downsample = shortcut(in_channels, 4 * width, stride)
 
     def branch(self, x: Tensor, num_frames: int) -> Tensor:
-        """Compute the residual branch, up to its last batch norm."""
+        """Compute the residual branch; frames meet before its first convolution."""
         x = self.bn1(self.conv1(self.slots.before(x, num_frames))).relu_()
         x = self.bn2(self.conv2(x)).relu_()
         return self.bn3(self.conv3(x))
-
-    def forward(self, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
-        """Map `(B*T, C, H, W)` to the block's output and the masks of its attention."""
-        return residual(self, x, num_frames)
-
-
-def residual(block: BasicBlock | Bottleneck, x: Tensor, num_frames: int) -> tuple[Tensor, Masks | None]:
-    """Run a block: branch with its temporal operation, attention, addition."""
-    y = block.branch(x, num_frames)
-    identity = x if block.downsample is None else block.downsample(x)
-    return block.slots.close(y, identity, num_frames, relu=True)
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
     """Build the projection beside a branch that changes shape."""
     if stride == 1 and in_channels == out_channels:
         return None
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
-    )
+    conv = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
 class StagedBackbone(Backbone):
@@ -94,11 +101,8 @@ class StagedBackbone(Backbone):
         x = self.maxpool(self.bn1(self.conv1(fold(clips))).relu_())
         masks: list[list[Masks]] = []
         for stage in range(len(self.num_blocks_by_stage)):
-            masks.append([])
-            for block in self.get_submodule(f"layer{stage + 1}").children():
-                x, block_masks = block(x, num_frames)
-                if block_masks is not None:
-                    masks[-1].append(block_masks)
+            x, stage_masks = run_blocks(self.get_submodule(f"layer{stage + 1}").children(), x, num_frames)
+            masks.append(stage_masks)
         return unfold(x, num_frames), masks
 
 
@@ -177,5 +181,5 @@ def resnet101(fillers: Fillers) -> ResNet:
 
 
 def small(fillers: Fillers) -> SmallResNet:
-    """A narrow ResNet-8, 0.3 M parameters: demos, tests, first experiments."""
+    """Narrow ResNet-8, 0.3 M parameters: for demos, tests, first experiments."""
     return SmallResNet(fillers=fillers)

@@ -19,12 +19,14 @@ et al., CVPR 2018), Table 1 and section 3.5, for R(2+1)D. What differs stands at
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.layers import Masks
-from w3action.models.backbone import Backbone, start_convolutions_
+from w3action.models.backbone import Backbone, run_blocks, start_convolutions_
+from w3action.models.resnet import Residual
 from w3action.models.slots import Fillers, Position, Slots
 from w3action.models.weights import check_fit
 
@@ -33,7 +35,7 @@ STEM_CHANNELS = 64
 FACTORISED_STEM_CHANNELS = 45  # M of the 7x7 stem; the public R(2+1)D has 45 where the formula would give 83
 
 
-class BasicBlock(nn.Module):
+class BasicBlock(Residual):
     """Two 3x3 convolutions that are `temporal` frames deep, around a shortcut.
 
     `factorised` makes each a (2+1)D convolution. As in torchvision both have the same M, that of the block's
@@ -58,12 +60,8 @@ class BasicBlock(nn.Module):
         """Compute the residual branch, up to its last batch norm."""
         return self.bn2(self.conv2(self.bn1(self.conv1(x)).relu_()))
 
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> tuple[Float[Tensor, "b c2 t2 h2 w2"], Masks | None]:
-        """Return the block's output and the masks of its attention."""
-        return residual(self, x)
 
-
-class Bottleneck(nn.Module):
+class Bottleneck(Residual):
     """1x1, 3x3, 1x1 convolutions around a shortcut; the first is `temporal` frames deep.
 
     `factorised` looks at time in the middle instead: its 3x3 convolution is a (2+1)D one, the first is one frame deep.
@@ -90,16 +88,6 @@ class Bottleneck(nn.Module):
         x = self.bn1(self.conv1(x)).relu_()
         x = self.bn2(self.conv2(x)).relu_()
         return self.bn3(self.conv3(x))
-
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> tuple[Float[Tensor, "b c2 t2 h2 w2"], Masks | None]:
-        """Return the block's output and the masks of its attention."""
-        return residual(self, x)
-
-
-def residual(block: BasicBlock | Bottleneck, x: Tensor) -> tuple[Tensor, Masks | None]:
-    """Run a block: branch, attention, addition."""
-    y = block.branch(x)
-    return block.slots.close_clips(y, x if block.downsample is None else block.downsample(x), relu=True)
 
 
 def slots_at(fillers: Fillers, position: Position, *, out_channels: int) -> Slots:
@@ -153,17 +141,18 @@ def shortcut(in_channels: int, out_channels: int, stride: Triple) -> nn.Sequenti
     return nn.Sequential(conv3d(in_channels, out_channels, (1, 1), stride=stride), nn.BatchNorm3d(out_channels))
 
 
-class ResNet3d(Backbone):
-    """The family.
+class Stages3d(nn.Module):
+    """A stem, then `layer1`, `layer2`, ..., each a list of blocks; SlowFast has two of them.
 
     Args:
         block: BasicBlock or Bottleneck.
+        width: channels of the stem and of the first stage's blocks; each stage has twice as many as the one before.
+        stem: how many frames deep the 7x7 stem looks; it strides in space alone.
         kernels: how many frames deep each block looks, stage by stage; an odd number, 1 looks at single frames.
         strides: of the first block of each stage.
-        stem: how many frames deep the 7x7 stem looks; it strides in space alone.
-        pools: a 1x3x3 max pool of stride (1, 2, 2) behind the stem and a 3x1x1 one of stride (2, 1, 1) behind the
-            first stage, as I3D has them.
+        pool: a 1x3x3 max pool of stride (1, 2, 2) behind the stem.
         factorised: (2+1)D convolutions, in the stem too.
+        lateral_channels: of the maps that are concatenated before each stage.
         fillers: what stands in the slots; no temporal operation.
     """
 
@@ -171,43 +160,59 @@ class ResNet3d(Backbone):
         self,
         block: type[BasicBlock] | type[Bottleneck],
         *,
+        width: int = STEM_CHANNELS,
+        stem: int,
         kernels: tuple[tuple[int, ...], ...],
         strides: tuple[Triple, ...],
-        stem: int,
-        pools: bool,
+        pool: bool,
         factorised: bool = False,
+        lateral_channels: tuple[int, ...] = (0, 0, 0, 0),
         fillers: Fillers,
     ):
         super().__init__()
         middle = FACTORISED_STEM_CHANNELS if factorised else None
-        self.conv1 = conv3d(3, STEM_CHANNELS, (stem, 7), stride=(1, 2, 2), middle=middle)
-        self.bn1 = nn.BatchNorm3d(STEM_CHANNELS)
-        self.maxpool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), padding=(0, 1, 1)) if pools else nn.Identity()
-        self.maxpool2 = nn.MaxPool3d((3, 1, 1), (2, 1, 1), padding=(1, 0, 0)) if pools else nn.Identity()
+        self.conv1 = conv3d(3, width, (stem, 7), stride=(1, 2, 2), middle=middle)
+        self.bn1 = nn.BatchNorm3d(width)
+        self.maxpool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), padding=(0, 1, 1)) if pool else nn.Identity()
         self.num_blocks_by_stage = tuple(len(stage) for stage in kernels)
-        channels = STEM_CHANNELS
-        for stage, (depths, first_stride) in enumerate(zip(kernels, strides, strict=True)):
-            blocks, width = nn.ModuleList(), 64 * 2**stage
+        channels = width
+        for stage, depths in enumerate(kernels):
+            channels += lateral_channels[stage]
+            blocks, stage_width = nn.ModuleList(), width * 2**stage
             for i, depth in enumerate(depths):
                 position = Position(stage, i, self.num_blocks_by_stage)
-                slots = slots_at(fillers, position, out_channels=width * block.expansion)
-                stride = first_stride if i == 0 else (1, 1, 1)
-                blocks.append(block(channels, width, stride=stride, slots=slots, temporal=depth, factorised=factorised))
-                channels = width * block.expansion
+                slots = slots_at(fillers, position, out_channels=stage_width * block.expansion)
+                stride = strides[stage] if i == 0 else (1, 1, 1)
+                shape = {"stride": stride, "temporal": depth, "factorised": factorised}
+                blocks.append(block(channels, stage_width, slots=slots, **shape))
+                channels = stage_width * block.expansion
             self.add_module(f"layer{stage + 1}", blocks)
         self.num_features = channels
+
+    def stem(self, clips: Float[Tensor, "b c_in t h w"]) -> Float[Tensor, "b c t h2 w2"]:
+        """Compute the maps before the first stage."""
+        return self.maxpool(self.bn1(self.conv1(clips)).relu_())
+
+    def stage(self, x: Float[Tensor, "b c t h w"], stage: int) -> tuple[Float[Tensor, "b c2 t2 h2 w2"], list[Masks]]:
+        """Run the blocks of a stage (from 0) and collect their masks."""
+        return run_blocks(self.get_submodule(f"layer{stage + 1}").children(), x)
+
+
+class ResNet3d(Stages3d, Backbone):
+    """The family; arguments as in `Stages3d`, whose pool brings I3D's second: 3x1x1, behind the first stage."""
+
+    def __init__(self, block: type[BasicBlock] | type[Bottleneck], *, pool: bool, **arguments: Any):
+        super().__init__(block, pool=pool, **arguments)
+        self.maxpool2 = nn.MaxPool3d((3, 1, 1), (2, 1, 1), padding=(1, 0, 0)) if pool else nn.Identity()
         start_convolutions_(self)
 
     def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t2 h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
-        x = self.maxpool(self.bn1(self.conv1(clips)).relu_())
+        x = self.stem(clips)
         masks: list[list[Masks]] = []
         for stage in range(len(self.num_blocks_by_stage)):
-            masks.append([])
-            for block in self.get_submodule(f"layer{stage + 1}").children():
-                x, block_masks = block(x)
-                if block_masks is not None:
-                    masks[-1].append(block_masks)
+            x, stage_masks = self.stage(x, stage)
+            masks.append(stage_masks)
             if stage == 0:
                 x = self.maxpool2(x)
         return x, masks
@@ -223,7 +228,7 @@ def i3d_resnet50(fillers: Fillers) -> ResNet3d:
     """
     kernels = ((3, 3, 3), (3, 1, 3, 1), (3, 1, 3, 1, 3, 1), (1, 3, 1))
     strides = ((1, 1, 1), (1, 2, 2), (1, 2, 2), (1, 1, 1))
-    return ResNet3d(Bottleneck, kernels=kernels, strides=strides, stem=5, pools=True, fillers=fillers)
+    return ResNet3d(Bottleneck, kernels=kernels, strides=strides, stem=5, pool=True, fillers=fillers)
 
 
 def i3d_resnet18(fillers: Fillers) -> ResNet3d:
@@ -233,7 +238,7 @@ def i3d_resnet18(fillers: Fillers) -> ResNet3d:
     two max pools are those of `i3d_resnet50`, so that ImageNet weights inflate.
     """
     strides = ((1, 1, 1), (1, 2, 2), (1, 2, 2), (1, 2, 2))
-    return ResNet3d(BasicBlock, kernels=((3, 3),) * 4, strides=strides, stem=5, pools=True, fillers=fillers)
+    return ResNet3d(BasicBlock, kernels=((3, 3),) * 4, strides=strides, stem=5, pool=True, fillers=fillers)
 
 
 def r2plus1d_18(fillers: Fillers) -> ResNet3d:
@@ -266,7 +271,7 @@ def r2plus1d(block: type[BasicBlock] | type[Bottleneck], num_blocks: tuple[int, 
         kernels=tuple((3,) * count for count in num_blocks),
         strides=((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2)),
         stem=3,
-        pools=False,
+        pool=False,
         factorised=True,
         fillers=fillers,
     )

@@ -28,8 +28,8 @@ from torch import Tensor, nn
 
 from w3action.layers import Masks
 from w3action.models.backbone import Backbone, start_convolutions_
-from w3action.models.resnet3d import Bottleneck, conv3d, slots_at
-from w3action.models.slots import Fillers, Position
+from w3action.models.resnet3d import Bottleneck, Stages3d, conv3d
+from w3action.models.slots import Fillers
 
 NUM_BLOCKS = (3, 4, 6, 3)
 SLOW_WIDTH = 64
@@ -37,55 +37,25 @@ CHANNEL_RATIO = 8  # 1 / beta
 LATERAL_RATIO = 2  # channels of a lateral convolution's output, to those of its input
 
 
-class Pathway(nn.Module):
-    """One ResNet-50 of the two: a stem, then `layer1` to `layer4`, each a list of blocks.
-
-    Args:
-        width: channels of the stem.
-        stem: how many frames deep the stem looks.
-        depths: how many frames deep the blocks of each stage look.
-        lateral_channels: what is concatenated before each stage.
-        fillers: what stands in the slots.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        *,
-        stem: int,
-        depths: tuple[int, ...],
-        lateral_channels: tuple[int, ...] = (0, 0, 0, 0),
-        fillers: Fillers,
-    ):
-        super().__init__()
-        self.conv1 = conv3d(3, width, (stem, 7), stride=(1, 2, 2))
-        self.bn1 = nn.BatchNorm3d(width)
-        self.maxpool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), padding=(0, 1, 1))
-        channels = width
-        for stage, count in enumerate(NUM_BLOCKS):
-            channels += lateral_channels[stage]
-            blocks, stage_width = nn.ModuleList(), width * 2**stage
-            for i in range(count):
-                out_channels = Bottleneck.expansion * stage_width
-                slots = slots_at(fillers, Position(stage, i, NUM_BLOCKS), out_channels=out_channels)
-                stride = (1, 2, 2) if i == 0 and stage > 0 else (1, 1, 1)
-                blocks.append(Bottleneck(channels, stage_width, stride=stride, slots=slots, temporal=depths[stage]))
-                channels = out_channels
-            self.add_module(f"layer{stage + 1}", blocks)
-        self.num_features = channels
-
-    def stem(self, clips: Float[Tensor, "b c_in t h w"]) -> Float[Tensor, "b c t h2 w2"]:
-        """Compute the maps before the first stage."""
-        return self.maxpool(self.bn1(self.conv1(clips)).relu_())
-
-    def stage(self, x: Float[Tensor, "b c t h w"], stage: int) -> tuple[Float[Tensor, "b c2 t h2 w2"], list[Masks]]:
-        """Run the blocks of a stage (from 0) and collect their masks."""
-        masks: list[Masks] = []
-        for block in self.get_submodule(f"layer{stage + 1}").children():
-            x, block_masks = block(x)
-            if block_masks is not None:
-                masks.append(block_masks)
-        return x, masks
+def pathway(
+    width: int,
+    *,
+    stem: int,
+    depths: tuple[int, ...],
+    lateral_channels: tuple[int, ...] = (0, 0, 0, 0),
+    fillers: Fillers,
+) -> Stages3d:
+    """Build one ResNet-50 of the two: `depths` are how many frames deep the blocks of each stage look."""
+    return Stages3d(
+        Bottleneck,
+        width=width,
+        stem=stem,
+        kernels=tuple((depth,) * count for depth, count in zip(depths, NUM_BLOCKS, strict=True)),
+        strides=((1, 1, 1), (1, 2, 2), (1, 2, 2), (1, 2, 2)),
+        pool=True,
+        lateral_channels=lateral_channels,
+        fillers=fillers,
+    )
 
 
 class SlowFast(Backbone):
@@ -107,8 +77,8 @@ class SlowFast(Backbone):
         width = SLOW_WIDTH // CHANNEL_RATIO
         fast_channels = (width, *(Bottleneck.expansion * width * 2**stage for stage in range(3)))  # before each stage
         lateral_channels = tuple(LATERAL_RATIO * channels for channels in fast_channels)
-        self.slow = Pathway(SLOW_WIDTH, stem=1, depths=(1, 1, 3, 3), lateral_channels=lateral_channels, fillers=fillers)
-        self.fast = Pathway(width, stem=5, depths=(3, 3, 3, 3), fillers=Fillers())
+        self.slow = pathway(SLOW_WIDTH, stem=1, depths=(1, 1, 3, 3), lateral_channels=lateral_channels, fillers=fillers)
+        self.fast = pathway(width, stem=5, depths=(3, 3, 3, 3), lateral_channels=(0, 0, 0, 0), fillers=Fillers())
         self.laterals = nn.ModuleList(to_slow(channels, kernel=lateral, alpha=alpha) for channels in fast_channels)
         self.num_features = self.slow.num_features + self.fast.num_features
         start_convolutions_(self)

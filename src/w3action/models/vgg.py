@@ -57,9 +57,8 @@ class VGG16(Backbone):
             for width in widths:
                 layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
                 channels = width
-            slots = fillers.at(
-                Position(stage, 0, self.num_blocks_by_stage), in_channels=channels, out_channels=channels
-            )
+            position = Position(stage, 0, self.num_blocks_by_stage)
+            slots = fillers.at(position, in_channels=channels, out_channels=channels)
             if slots.temporal is not None:
                 raise ValueError(
                     f"VGG16 has no residual branch for a temporal operation; given is {type(slots.temporal).__name__}; "

@@ -5,6 +5,7 @@ nothing is passed over in silence except what a backbone has no place for: the I
 """
 
 import pickle
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from w3action.models.input_channels import as_of_rgb, widen_weights
+from w3action.models.backbone import RGB_CHANNELS
 
 MOST_KEYS_SHOWN = 6
 CLASSIFIERS = ("fc.", "classifier.")
@@ -48,7 +49,7 @@ def load_backbone(
             of ours, torchvision's layout, or the published MobileNetV2's (`features.1.conv.0.weight`).
         name: the model's name, for messages.
         convert: makes a foreign state dict one of this backbone's layout, such as inflation to 3D.
-        inputs: weights that see clips of other channels than RGB; those of RGB are made to fit (`input_channels.py`).
+        inputs: weights that see clips of other channels than RGB; those of RGB are made to fit (`widen_weights`).
 
     Raises:
         WeightsError: the file cannot be fetched or read, or does not fit; then the message lists the keys.
@@ -58,13 +59,15 @@ def load_backbone(
     if isinstance(source, Path):
         state, origin = read_state_dict(source), str(source)
     else:
-        state, origin = _download(source), str(source)
+        without = "start from random weights with --set model.pretrained=none"
+        advice = f"give a file with --set model.pretrained=FILE, or {without}"
+        state, origin = download(source, what="the ImageNet weights", advice=advice), str(source)
     is_ours = any(key.startswith(OURS) for key in state)
     if is_ours:
         state = {key.removeprefix(OURS): value for key, value in state.items() if key.startswith(OURS)}
     else:
         state = {key: value for key, value in state.items() if not key.startswith(CLASSIFIERS)}
-        state = {torchvision_key(key, state): value for key, value in state.items()}
+        state = nest_mobilenet(state)
     filled = {_slot_of(key) for key in state}
     expected = {key: value for key, value in backbone.state_dict().items() if _slot_of(key) in {None, *filled}}
     if convert is not None and not is_ours:
@@ -80,14 +83,16 @@ def _slot_of(key: str) -> str | None:
     return within.partition(".")[0] or None
 
 
-def _download(source: WeightsEnum) -> Mapping[str, Tensor]:
+def download(source: WeightsEnum, *, what: str, advice: str) -> Mapping[str, Tensor]:
+    """Download torchvision's weights, checked by their hash; the rest are words for the message.
+
+    Raises:
+        WeightsError: they cannot be fetched.
+    """
     try:
         return source.get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:  # no network; a hash that does not fit
-        raise WeightsError(
-            f"the ImageNet weights {source} cannot be downloaded ({_first_line(error)}); give a file with --set "
-            "model.pretrained=FILE, or start from random weights with --set model.pretrained=none"
-        ) from error
+        raise WeightsError(f"{what} {source} cannot be downloaded ({first_line(error)}); {advice}") from error
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -109,7 +114,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             "code, so they are not opened)"
         ) from error
     except Exception as error:  # torch.load answers bytes that are no weights with a dozen kinds of error
-        raise WeightsError(f"{path}: not a weights file ({type(error).__name__}: {_first_line(error)})") from error
+        raise WeightsError(f"{path}: not a weights file ({type(error).__name__}: {first_line(error)})") from error
     for wrapper in ("state_dict", "model_state", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]
@@ -118,24 +123,52 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return {str(key).removeprefix("module."): value for key, value in loaded.items()}
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "no message")
+def first_line(error: Exception) -> str:
+    """Return an error's message, cut to a line; its type where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def torchvision_key(key: str, state: Mapping[str, Tensor]) -> str:
-    """Return torchvision's name for a key of the published MobileNetV2; any other key stays as it is.
+def nest_mobilenet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Bring the flat names of the published MobileNetV2 to torchvision's nested ones; other networks' stay.
 
     There each block is one flat Sequential; torchvision nests convolution, norm and activation:
     `features.N.conv.{0,1,3,4,6,7}` -> `{0.0,0.1,1.0,1.1,2,3}`, in the first block `{0,1,3,4}` -> `{0.0,0.1,1,2}`.
     """
-    flat = "features.1.conv.0.weight" in state
-    parts = key.split(".")
-    if not flat or len(parts) < 5 or parts[0] != "features" or parts[2] != "conv":
-        return key
+    if "features.1.conv.0.weight" not in state:
+        return dict(state)
     nested = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
-    if parts[1] == "1":
-        nested |= {"3": "1", "4": "2"}
-    return ".".join([*parts[:3], nested.get(parts[3], parts[3]), *parts[4:]])
+
+    def nest(found: re.Match[str]) -> str:
+        block, place, leaf = found.groups()
+        inner = {**nested, "3": "1", "4": "2"} if block == "features.1.conv" else nested
+        return f"{block}.{inner.get(place, place)}.{leaf}"
+
+    return {re.sub(r"^(features\.[^.]+\.conv)\.([^.]+)\.(.+)", nest, key): value for key, value in state.items()}
+
+
+def as_of_rgb(expected: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+    """Return the state dict that a widened backbone would have for RGB; the weights in `names` hold no numbers."""
+    return {
+        key: value.new_empty(value.shape[0], RGB_CHANNELS, *value.shape[2:]) if key in names else value
+        for key, value in expected.items()
+    }
+
+
+def widen_weights(
+    given: Mapping[str, Tensor], expected: Mapping[str, Tensor], names: Sequence[str]
+) -> dict[str, Tensor]:
+    """Repeat the mean over RGB of the weights in `names` for all of `expected`'s channels; all else stays.
+
+    This is the "cross modality pre-training" of "Temporal Segment Networks", section 3.2. Weights that are not of
+    three input channels stay too, so that those of the same channels load as they are.
+    """
+    widened = dict(given)
+    for name in names:
+        weight = given.get(name)
+        if weight is not None and weight.ndim > 2 and weight.shape[1] == RGB_CHANNELS:
+            num_channels = expected[name].shape[1]
+            widened[name] = weight.mean(dim=1, keepdim=True).repeat_interleave(num_channels, dim=1)
+    return widened
 
 
 def check_fit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, origin: str, target: str) -> None:

@@ -35,7 +35,7 @@ def recipe(name: str) -> RunConfig:
 def changed_settings(config: Mapping[str, Any]) -> list[str]:
     """Name the settings in which a run, as its `run.json` tells it, is another than its recipe's.
 
-    The seed and what makes it only faster or slower do not count. A recipe that is no more counts as changed.
+    The seed and what makes it only faster or slower do not count. A recipe that no longer exists counts as changed.
     """
     if config["recipe"] not in RECIPES:
         return ["recipe"]

@@ -28,7 +28,7 @@ def edge() -> RunConfig:
 
 
 def demo() -> RunConfig:
-    """The drawn tabletop set on a CPU in minutes: a small TSM from random weights, 8 frames of 48 pixels."""
+    """Learn the drawn tabletop set on a CPU in minutes: a small TSM from random weights, 8 frames of 48 pixels."""
     return RunConfig(
         recipe="demo",
         model=ModelConfig(name="tsm_small", dropout=0.2),

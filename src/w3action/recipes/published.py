@@ -15,7 +15,7 @@ it does not say either: 50 epochs, as by default.
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from w3action.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 
@@ -44,7 +44,7 @@ def _run(
     network: str,
     data: DataConfig,
     *,
-    attention: Literal["w3", "cbam", "non_local"] | None = None,
+    attention: str | None = None,
     options: dict[str, Any] | None = None,
     refine: bool | None = None,
     flow: bool = False,
@@ -61,88 +61,71 @@ def _run(
     )
 
 
-def _named(make: Callable[..., RunConfig], runs: dict[str, dict[str, Any]]) -> dict[str, Callable[[], RunConfig]]:
-    return {name: partial(make, name, **settings) for name, settings in runs.items()}
+Recipes = dict[str, Callable[[], RunConfig]]
 
 
-_W3 = {"network": "tsm_resnet50", "attention": "w3"}
-_RANDOM = {"weights": None}  # no ImageNet weights of this layout are known to us: give a file if you have one
+def _runs(make: Callable[..., RunConfig], name: str, *frames: int, **settings: Any) -> Recipes:
+    """Make a recipe for each number of frames, which stands for the `{}` of its name."""
+    return {name.format(t): partial(make, name.format(t), frames=t, **settings) for t in frames}
+
+
+_ssv, _gesture, _epic = (partial(_runs, make) for make in (something_something, egogesture, epic_kitchens))
+
+_TSM = {"network": "tsm_resnet50"}
+_W3 = {**_TSM, "attention": "w3"}
+_W3_MFR = {**_W3, "mfr": True}
+_CBAM = {**_TSM, "attention": "cbam"}
+_TRN = {"network": "trn_multiscale_resnet50"}
+# No ImageNet weights of these networks' layouts are known to us: give a file if you have one.
+_TRN_BN_INCEPTION = {"network": "trn_multiscale_bn_inception", "weights": None}
+_ECO_LITE = {"network": "eco_lite", "weights": None}
+_C3D = {"network": "c3d", "size": 112, "weights": None}
 _I3D_R18 = {"network": "i3d_resnet18"}
-_NON_LOCAL = {"network": "i3d_resnet50", "attention": "non_local", "frames": 32}
+_NO_SPATIAL = {"options": {"spatial": False}, "refine": False}  # there are no spatial masks to refine with
 
-PUBLISHED: dict[str, Callable[[], RunConfig]] = {
-    **_named(
-        something_something,
-        {
-            "ssv1_tsn_bn_inception_8f": {"network": "tsn_bn_inception", **_RANDOM},
-            "ssv1_tsn_8f": {"network": "tsn_resnet50"},
-            "ssv1_trn_multiscale_bn_inception_8f": {"network": "trn_multiscale_bn_inception", **_RANDOM},
-            "ssv1_trn_multiscale_8f": {"network": "trn_multiscale_resnet50"},
-            "ssv1_trn_multiscale_flow_8f": {"network": "trn_multiscale_bn_inception", "flow": True, **_RANDOM},
-            "ssv1_eco_8f": {"network": "eco_full", **_RANDOM},
-            "ssv1_eco_16f": {"network": "eco_full", "frames": 16, **_RANDOM},
-            **{f"ssv1_eco_lite_{t}f": {"network": "eco_lite", "frames": t, **_RANDOM} for t in ECO_ENSEMBLE},
-            **{
-                f"ssv1_eco_lite_flow_{t}f": {"network": "eco_lite", "frames": t, "flow": True, **_RANDOM}
-                for t in ECO_ENSEMBLE
-            },
-            "ssv1_i3d_32f": {"network": "i3d_resnet50", "frames": 32},
-            "ssv1_i3d_non_local_32f": _NON_LOCAL,
-            "ssv1_i3d_non_local_gcn_32f": {**_NON_LOCAL, "network": "region_graph_i3d_resnet50"},
-            "ssv1_slowfast_32f": {"network": "slowfast_8x8_resnet50", "frames": 32, **_RANDOM},
-            "ssv1_tsm_8f": {"network": "tsm_resnet50"},
-            "ssv1_tsm_16f": {"network": "tsm_resnet50", "frames": 16},
-            "ssv1_tsm_w3_8f": {**_W3, "mfr": True},
-            "ssv1_tsm_w3_16f": {**_W3, "frames": 16, "mfr": True},
-            "ssv1_tsm_w3_no_mfr_8f": _W3,
-            "ssv1_tsm_w3_no_mfr_16f": {**_W3, "frames": 16},
-            "ssv1_tsm_w3_no_afr_16f": {**_W3, "frames": 16, "mfr": True, "refine": False},
-            "ssv1_tsm_w3_no_spatial_16f": {
-                **_W3,
-                "frames": 16,
-                "mfr": True,
-                "refine": False,  # there are no spatial masks to refine with
-                "options": {"spatial": False},
-            },
-            "ssv1_tsm_w3_no_temporal_16f": {**_W3, "frames": 16, "mfr": True, "options": {"temporal": False}},
-            "ssv1_tsm_cbam_16f": {"network": "tsm_resnet50", "attention": "cbam", "frames": 16},
-            "ssv1_tsm_cbam_mfr_16f": {"network": "tsm_resnet50", "attention": "cbam", "frames": 16, "mfr": True},
-            "ssv1_tsm_non_local_16f": {"network": "tsm_resnet50", "attention": "non_local", "frames": 16},
-            "ssv1_i3d_resnet18_32f": {**_I3D_R18, "frames": 32},
-            "ssv1_i3d_resnet18_w3_32f": {**_I3D_R18, "attention": "w3", "frames": 32},
-            "ssv1_i3d_resnet18_64f": {**_I3D_R18, "frames": 64},
-            "ssv1_i3d_resnet18_w3_64f": {**_I3D_R18, "attention": "w3", "frames": 64},
-            "ssv1_tam_8f": {"network": "tam_resnet50"},
-            "ssv1_tam_w3_8f": {"network": "tam_resnet50", "attention": "w3"},
-            "ssv2_trn_multiscale_bn_inception_8f": {"network": "trn_multiscale_bn_inception", **_RANDOM},
-            "ssv2_trn_multiscale_8f": {"network": "trn_multiscale_resnet50"},
-            "ssv2_trn_multiscale_flow_8f": {"network": "trn_multiscale_bn_inception", "flow": True, **_RANDOM},
-            "ssv2_tsm_8f": {"network": "tsm_resnet50"},
-            "ssv2_tsm_16f": {"network": "tsm_resnet50", "frames": 16},
-            "ssv2_tsm_w3_16f": {**_W3, "frames": 16, "mfr": True},
-        },
-    ),
-    **_named(
-        egogesture,
-        {
-            "egogesture_lstm_vgg16_16f": {"network": "lstm_vgg16", "frames": 16},
-            "egogesture_c3d_8f": {"network": "c3d", "size": 112, **_RANDOM},
-            "egogesture_c3d_16f": {"network": "c3d", "frames": 16, "size": 112, **_RANDOM},
-            "egogesture_rsttm_c3d_16f": {"network": "rsttm_c3d", "frames": 16, "size": 112, **_RANDOM},
-            "egogesture_i3d_32f": {"network": "i3d_resnet50", "frames": 32},
-            "egogesture_tsm_8f": {"network": "tsm_resnet50"},
-            "egogesture_tsm_w3_8f": {**_W3, "mfr": True},
-        },
-    ),
-    **_named(
-        epic_kitchens,
-        {
-            "epic55_tsn_8f": {"network": "tsn_resnet50"},
-            "epic55_trn_8f": {"network": "trn_resnet50"},
-            "epic55_trn_multiscale_8f": {"network": "trn_multiscale_resnet50"},
-            "epic55_bank_8f": {"network": "bank_resnet50"},
-            "epic55_tsm_8f": {"network": "tsm_resnet50"},
-            "epic55_tsm_w3_8f": {**_W3, "mfr": True},
-        },
-    ),
+PUBLISHED: Recipes = {
+    **_ssv("ssv1_tsn_bn_inception_{}f", 8, network="tsn_bn_inception", weights=None),
+    **_ssv("ssv1_tsn_{}f", 8, network="tsn_resnet50"),
+    **_ssv("ssv1_trn_multiscale_bn_inception_{}f", 8, **_TRN_BN_INCEPTION),
+    **_ssv("ssv1_trn_multiscale_{}f", 8, **_TRN),
+    **_ssv("ssv1_trn_multiscale_flow_{}f", 8, flow=True, **_TRN_BN_INCEPTION),
+    **_ssv("ssv1_eco_{}f", 8, 16, network="eco_full", weights=None),
+    **_ssv("ssv1_eco_lite_{}f", *ECO_ENSEMBLE, **_ECO_LITE),
+    **_ssv("ssv1_eco_lite_flow_{}f", *ECO_ENSEMBLE, flow=True, **_ECO_LITE),
+    **_ssv("ssv1_i3d_{}f", 32, network="i3d_resnet50"),
+    **_ssv("ssv1_i3d_non_local_{}f", 32, network="i3d_resnet50", attention="non_local"),
+    **_ssv("ssv1_i3d_non_local_gcn_{}f", 32, network="region_graph_i3d_resnet50", attention="non_local"),
+    **_ssv("ssv1_slowfast_{}f", 32, network="slowfast_8x8_resnet50", weights=None),
+    **_ssv("ssv1_tsm_{}f", 8, 16, **_TSM),
+    **_ssv("ssv1_tsm_w3_{}f", 8, 16, **_W3_MFR),
+    **_ssv("ssv1_tsm_w3_no_mfr_{}f", 8, 16, **_W3),
+    **_ssv("ssv1_tsm_w3_no_afr_{}f", 16, refine=False, **_W3_MFR),
+    **_ssv("ssv1_tsm_w3_no_spatial_{}f", 16, **_NO_SPATIAL, **_W3_MFR),
+    **_ssv("ssv1_tsm_w3_no_temporal_{}f", 16, options={"temporal": False}, **_W3_MFR),
+    **_ssv("ssv1_tsm_cbam_{}f", 16, **_CBAM),
+    **_ssv("ssv1_tsm_cbam_mfr_{}f", 16, mfr=True, **_CBAM),
+    **_ssv("ssv1_tsm_non_local_{}f", 16, attention="non_local", **_TSM),
+    **_ssv("ssv1_i3d_resnet18_{}f", 32, **_I3D_R18),
+    **_ssv("ssv1_i3d_resnet18_w3_{}f", 32, attention="w3", **_I3D_R18),
+    **_ssv("ssv1_i3d_resnet18_{}f", 64, **_I3D_R18),
+    **_ssv("ssv1_i3d_resnet18_w3_{}f", 64, attention="w3", **_I3D_R18),
+    **_ssv("ssv1_tam_{}f", 8, network="tam_resnet50"),
+    **_ssv("ssv1_tam_w3_{}f", 8, network="tam_resnet50", attention="w3"),
+    **_ssv("ssv2_trn_multiscale_bn_inception_{}f", 8, **_TRN_BN_INCEPTION),
+    **_ssv("ssv2_trn_multiscale_{}f", 8, **_TRN),
+    **_ssv("ssv2_trn_multiscale_flow_{}f", 8, flow=True, **_TRN_BN_INCEPTION),
+    **_ssv("ssv2_tsm_{}f", 8, 16, **_TSM),
+    **_ssv("ssv2_tsm_w3_{}f", 16, **_W3_MFR),
+    **_gesture("egogesture_lstm_vgg16_{}f", 16, network="lstm_vgg16"),
+    **_gesture("egogesture_c3d_{}f", 8, 16, **_C3D),
+    **_gesture("egogesture_rsttm_c3d_{}f", 16, **{**_C3D, "network": "rsttm_c3d"}),
+    **_gesture("egogesture_i3d_{}f", 32, network="i3d_resnet50"),
+    **_gesture("egogesture_tsm_{}f", 8, **_TSM),
+    **_gesture("egogesture_tsm_w3_{}f", 8, **_W3_MFR),
+    **_epic("epic55_tsn_{}f", 8, network="tsn_resnet50"),
+    **_epic("epic55_trn_{}f", 8, network="trn_resnet50"),
+    **_epic("epic55_trn_multiscale_{}f", 8, **_TRN),
+    **_epic("epic55_bank_{}f", 8, network="bank_resnet50"),
+    **_epic("epic55_tsm_{}f", 8, **_TSM),
+    **_epic("epic55_tsm_w3_{}f", 8, **_W3_MFR),
 }

@@ -18,11 +18,10 @@ from w3action.clip_format import ClipFormat
 from w3action.files import write_bytes
 from w3action.models.action_model import ActionModel
 from w3action.models.create import create_model
-from w3action.models.importing.choose import choose_network
+from w3action.models.importing import look_up
 from w3action.models.importing.classes import class_order, read_classes
 from w3action.models.importing.layout import Layout, classifier_name, tensor_names
-from w3action.models.importing.layouts import look_up
-from w3action.models.importing.recognise import Told, recognise
+from w3action.models.importing.recognise import Told, choose_network, recognise
 from w3action.models.weights import WeightsError, check_fit, read_state_dict
 from w3action.runs.checkpoint import save_description, save_weights
 from w3action.runs.folder import IMPORT_FILE, WEIGHTS_FILE
@@ -95,7 +94,8 @@ def import_checkpoint(
         names = tuple(names[index] for index in order)
 
     save_description(out, model, classes=names, clip_format=ClipFormat(num_frames, size, round(size * 8 / 7)))
-    about = {"file": file.name, "sha256": _sha256(file), "layout": layout, "head": head, "new": new}
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    about = {"file": file.name, "sha256": digest, "layout": layout, "head": head, "new": new}
     write_bytes(out / IMPORT_FILE, (json.dumps(about, indent=2) + "\n").encode())
     save_weights(out / WEIGHTS_FILE, model)  # last: a folder with weights is whole
     return out
@@ -144,8 +144,3 @@ def reorder_classes_(model: ActionModel, order: Sequence[int]) -> None:
     with torch.no_grad():
         for value in model.head.state_dict().values():
             value.copy_(value[list(order)])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

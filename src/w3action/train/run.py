@@ -21,7 +21,8 @@ from w3action.evaluate import PROTOCOLS, evaluate_videos
 from w3action.evaluate.metrics import compute_all_metrics
 from w3action.labellings import cross_entropy, first_classes
 from w3action.models import ActionModel, create_model
-from w3action.models.memory_order import put_channels_last_
+from w3action.models.backbone import put_channels_last_
+from w3action.models.create import check_choices, look_up_network
 from w3action.runs.checkpoint import load_checkpoint, save_description, save_weights
 from w3action.runs.folder import (
     BEST_WEIGHTS_FILE,
@@ -63,8 +64,11 @@ def train(
 
     Raises:
         ConfigError: the folder holds another run.
+        ValueError: there is no network, attention or place of a name in `config.model`.
         ManifestError, WeightsError, TrainingError, UnreadableVideosError, OSError: see where they are defined.
     """
+    look_up_network(config.model.name)
+    check_choices(attention=config.model.attention, place=config.model.place, refine_from=config.model.refine_from)
     accelerator = Accelerator(mixed_precision=config.mixed_precision, log_with="tensorboard", project_dir=str(out))
     if accelerator.is_main_process:
         claim(out, config, data=data, val=val, resume=resume)

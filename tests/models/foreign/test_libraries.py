@@ -100,8 +100,8 @@ def test_without_timm_it_says_what_to_install(monkeypatch):
 
 
 def test_names_are_those_of_the_libraries():
-    assert {"resnet50", "regnet_y_400mf"} <= set(LIBRARIES["torchvision"].names())
-    assert {"regnety_032", "regnety_032.ra_in1k"} <= set(LIBRARIES["timm"].names())
+    assert {"resnet50", "regnet_y_400mf"} <= set(LIBRARIES["torchvision"]().names)
+    assert {"regnety_032", "regnety_032.ra_in1k"} <= set(LIBRARIES["timm"]().names)
 
 
 def test_real_weights_of_another_port_load_once_renamed(shared_dir, tmp_path):

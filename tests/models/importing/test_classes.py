@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from w3action.models.importing import class_order, read_classes
+from w3action.models.importing.classes import class_order, read_classes
 
 NAMES = ("Closing something", "Moving something, slowly", 'Opening "it"')
 

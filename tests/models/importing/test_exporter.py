@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from w3action.models import create_model
-from w3action.models.importing import export_state_dict
+from w3action.models.importing.exporter import export_state_dict
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from w3action.models import create_model
-from w3action.models.importing import LAYOUTS, export_state_dict
+from w3action.models.importing import LAYOUTS
+from w3action.models.importing.exporter import export_state_dict
 from w3action.models.importing.layout import blocks_of, tensor_names
 from w3action.runs.checkpoint import Checkpoint, load_checkpoint
 from w3action.runs.imported import import_checkpoint

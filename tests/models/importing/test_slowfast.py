@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from w3action.models import WeightsError, create_model
-from w3action.models.importing import LAYOUTS, export_state_dict
+from w3action.models.importing import LAYOUTS
+from w3action.models.importing.exporter import export_state_dict
 from w3action.models.importing.recognise import recognise
 from w3action.models.slowfast import slowfast_4x16_resnet50, slowfast_8x8_resnet50
 from w3action.runs.checkpoint import load_checkpoint

@@ -11,12 +11,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from w3action.models.foreign.backbone import ForeignBackbone
+from w3action.models.foreign.as_backbone import ForeignBackbone
 from w3action.models.foreign.libraries import LIBRARIES, Library, build, find
 from w3action.models.foreign.residuals import find_residuals, has_positive_inputs
 from w3action.models.foreign.tracing import UntraceableError, trace
 from w3action.models.networks import Network
-from w3action.models.slots import Fillers
 
 __all__ = ["FRAMES_MEET", "LIBRARIES", "ForeignBackbone", "UntraceableError", "foreign_network"]
 
@@ -42,15 +41,11 @@ def foreign_network(name: str) -> Network:
     if temporal == "aggregation" and not _has_positive_inputs(library, network_name, rest):
         temporal = "linear_aggregation"  # a ReLU behind it would cut what is negative
     return Network(
-        lambda fillers: _backbone(library, network_name, rest, fillers),
+        lambda fillers: ForeignBackbone(build(library, network_name), fillers=fillers, what=rest),
         temporal,
         library.weights(network_name),
         convert=partial(_without_classifier, library=library, name=network_name),
     )
-
-
-def _backbone(library: Library, name: str, what: str, fillers: Fillers) -> ForeignBackbone:
-    return ForeignBackbone(build(library, name), fillers=fillers, what=what)
 
 
 def _has_positive_inputs(library: Library, name: str, what: str) -> bool:

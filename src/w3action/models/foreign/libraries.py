@@ -14,6 +14,8 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
+from w3action.models.weights import first_line
+
 MOST_NAMES_SHOWN = 5
 
 
@@ -22,12 +24,12 @@ class Library:
     """A library of image networks.
 
     Args:
-        names: returns the names of its networks.
+        names: of its networks.
         build: (name) -> a network with random weights and a classifier.
         weights: (name) -> the ImageNet weights that the library takes by itself, or None where it has none.
     """
 
-    names: Callable[[], list[str]]
+    names: list[str]
     build: Callable[[str], nn.Module]
     weights: Callable[[str], WeightsEnum | None]
 
@@ -46,42 +48,31 @@ class TimmWeights(WeightsEnum):
         try:
             return timm.create_model(self.value, pretrained=True).state_dict()
         except Exception as error:  # the clients of several services, each with errors of its own
-            raise OSError(next(iter(str(error).splitlines()), type(error).__name__)) from error
+            raise OSError(first_line(error)) from error
 
 
-def _timm_names() -> list[str]:
+def _timm() -> Library:
     import timm
 
-    return [*timm.list_models(), *timm.list_pretrained()]  # the latter name a set of weights: `.ra_in1k`
+    return Library(
+        [*timm.list_models(), *timm.list_pretrained()],  # the latter name a set of weights: `.ra_in1k`
+        partial(timm.create_model, pretrained=False),
+        lambda name: (
+            cast(WeightsEnum, TimmWeights("timm", {name: name})[name]) if timm.is_model_pretrained(name) else None
+        ),
+    )
 
 
-def _build_timm(name: str) -> nn.Module:
-    import timm
-
-    return timm.create_model(name, pretrained=False)
-
-
-def _timm_weights(name: str) -> WeightsEnum | None:
-    import timm
-
-    if not timm.is_model_pretrained(name):
-        return None
-    return cast(WeightsEnum, TimmWeights("timm", {name: name})[name])
+def _torchvision() -> Library:
+    models = torchvision.models
+    return Library(
+        models.list_models(module=models),
+        partial(models.get_model, weights=None),
+        lambda name: getattr(models.get_model_weights(name), "DEFAULT", None),
+    )
 
 
-def _torchvision_weights(name: str) -> WeightsEnum | None:
-    weights = torchvision.models.get_model_weights(name)
-    return weights["DEFAULT"] if len(weights) > 0 else None
-
-
-LIBRARIES = {
-    "timm": Library(_timm_names, _build_timm, _timm_weights),
-    "torchvision": Library(
-        partial(torchvision.models.list_models, module=torchvision.models),
-        partial(torchvision.models.get_model, weights=None),
-        _torchvision_weights,
-    ),
-}
+LIBRARIES = {"timm": _timm, "torchvision": _torchvision}
 
 
 def find(library: str, name: str) -> Library:
@@ -92,17 +83,16 @@ def find(library: str, name: str) -> Library:
     """
     if library not in LIBRARIES:
         raise ValueError(f"unknown library {library!r} of image networks; choose one of {', '.join(LIBRARIES)}")
-    found = LIBRARIES[library]
     try:
-        names = found.names()
+        found = LIBRARIES[library]()
     except ImportError as error:
         raise ValueError(
             f"{library}/{name} needs {library}, which is not installed; pip install 'w3action[{library}]', or take one "
             "of torchvision's networks"
         ) from error
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=MOST_NAMES_SHOWN)
-        advice = f"near are {', '.join(near)}" if near else f"it has {', '.join(names[:MOST_NAMES_SHOWN])}, ..."
+    if name not in found.names:
+        near = difflib.get_close_matches(name, found.names, n=MOST_NAMES_SHOWN)
+        advice = f"near are {', '.join(near)}" if near else f"it has {', '.join(found.names[:MOST_NAMES_SHOWN])}, ..."
         raise ValueError(f"{library} has no network {name!r}; {advice}")
     return found
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Size, Tensor, fx, nn
 
+from w3action.models.weights import first_line
+
 LEAVES = ("torch.nn.", "torchvision.ops.", "timm.layers.")
 PROBE_PIXELS = 224  # a multiple of every stride, so that equal resolutions are equal strides
 
 
 class UntraceableError(ValueError):
-    """A network whose code cannot be read as one graph."""
+    """A network whose code cannot be read as a single graph."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def trace(network: nn.Module, *, what: str) -> Traced:
         in_training = _Tracer().trace(network.train())
     except Exception as error:  # torch.fx answers code that it cannot read with a dozen kinds of error
         raise UntraceableError(
-            f"{what} cannot be read by torch.fx ({_first_line(error)}); choose a network of convolutions around "
+            f"{what} cannot be read by torch.fx ({first_line(error)}); choose a network of convolutions around "
             "shortcuts, such as resnet50"
         ) from error
     shapes = _measure(network, graph, what=what)
@@ -96,7 +98,7 @@ def _measure(network: nn.Module, graph: fx.Graph, *, what: str) -> dict[fx.Node,
             values = torch.func.functional_call(module, on_meta, (image,))
     except Exception as error:  # whatever its layers raise
         raise UntraceableError(
-            f"{what} does not take images of {PROBE_PIXELS} pixels ({_first_line(error)}); choose another network"
+            f"{what} does not take images of {PROBE_PIXELS} pixels ({first_line(error)}); choose another network"
         ) from error
     finally:
         network.train()
@@ -126,7 +128,3 @@ def ancestors(graph: fx.Graph) -> dict[fx.Node, frozenset[fx.Node]]:
     for node in graph.nodes:  # each stands behind what it reads
         above[node] = frozenset(node.all_input_nodes).union(*(above[given] for given in node.all_input_nodes))
     return above
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,9 +1,7 @@
-"""Heads by name: feature maps -> class scores. To add one: a file here, a line in `HEADS`.
+"""Heads: feature maps -> class scores. To add one: a file here, and a line in `NETWORKS` that names it.
 
-A builder is called as `builder(in_channels, num_classes, dropout=..., initial_std=..., **options)`.
+A head is built as `HEAD(in_channels, num_classes, dropout=..., initial_std=..., **options)`.
 """
-
-from collections.abc import Callable
 
 from w3action.models.heads.average import AverageHead
 from w3action.models.heads.feature_bank import FeatureBankHead
@@ -13,22 +11,4 @@ from w3action.models.heads.region_graph import RegionGraphHead
 from w3action.models.heads.relation import RelationHead
 from w3action.models.heads.rsttm import RSTTMHead
 
-HEADS: dict[str, Callable[..., Head]] = {
-    "average": AverageHead,
-    "relation": RelationHead,
-    "recurrent": RecurrentHead,
-    "rsttm": RSTTMHead,
-    "feature_bank": FeatureBankHead,
-    "region_graph": RegionGraphHead,
-}
-
-__all__ = [
-    "HEADS",
-    "AverageHead",
-    "FeatureBankHead",
-    "Head",
-    "RSTTMHead",
-    "RecurrentHead",
-    "RegionGraphHead",
-    "RelationHead",
-]
+__all__ = ["AverageHead", "FeatureBankHead", "Head", "RSTTMHead", "RecurrentHead", "RegionGraphHead", "RelationHead"]

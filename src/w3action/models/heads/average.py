@@ -26,7 +26,3 @@ class AverageHead(Head):
         """Score every frame."""
         pooled = features.mean(dim=(3, 4)).transpose(1, 2)  # (B, T, C)
         return self.fc(self.dropout(pooled))
-
-    def forward(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
-        """Score the video: the mean of its frames' logits."""
-        return self.frame_logits(features).mean(dim=1)

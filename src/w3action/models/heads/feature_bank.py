@@ -160,7 +160,7 @@ def bank_window(stored: Float[Tensor, "m c"], index: int, *, radius: int) -> Flo
     """Return the entries of the 2 radius + 1 clips around the one at `index`; beyond the video its ends repeat.
 
     Raises:
-        ValueError: `index` is no clip of the video, or the radius is negative.
+        ValueError: the video has no clip of that `index`, or the radius is negative.
     """
     if not 0 <= index < len(stored) or radius < 0:
         raise ValueError(

@@ -14,7 +14,7 @@ def scoring_layer(in_features: int, out_features: int, *, initial_std: float | N
 
 
 class Head(nn.Module):
-    """Base of the heads; a subclass defines `forward`, and its last layer is `fc`."""
+    """Base of the heads; a subclass defines `frame_logits` or `forward`, and its last layer is `fc`."""
 
     fc: nn.Module
     sees_clips = False  # whether `forward` also takes the clips, and boxes on them, by those names
@@ -25,8 +25,10 @@ class Head(nn.Module):
         return self.fc
 
     def forward(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
-        """Score the video."""
-        raise NotImplementedError
+        """Score the video: the mean of its frames' logits, unless a head scores frames together."""
+        logits = self.frame_logits(features)
+        assert logits is not None, "a head defines `frame_logits` or `forward`"
+        return logits.mean(dim=1)
 
     def frame_logits(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t k"] | None:
         """Score every frame; None where the head cannot: it scores frames together."""

@@ -54,7 +54,3 @@ class RecurrentHead(Head):
         pooled = features.mean(dim=(3, 4)).transpose(1, 2)  # (B, T, C)
         states, _ = self.lstm(pooled)  # (B, T, hidden)
         return self.fc(self.dropout(states))
-
-    def forward(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
-        """Score the video: the mean of its steps' logits."""
-        return self.frame_logits(features).mean(dim=1)

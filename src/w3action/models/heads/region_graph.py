@@ -9,7 +9,7 @@
     logits = W_k D([mean of M, mean over regions of both branches' sum]) + b_k   D is dropout
 
 (B, C, T, H, W) and boxes (B, T, N, 4) -> (B, K), for any T and N. Boxes are shares of the frame, as `models/regions.py`
-has them; one without an area is no region and changes nothing. A region that overlaps with none of the next step gets
+has them; one without an area changes nothing. A region that overlaps with none of the next step gets
 nothing from there. Where no boxes are given, the head proposes them on the clips' frames.
 
 With I3D-ResNet-50, 32 frames of 224 pixels: I3D 152.5 G multiply-adds, the proposals on 16 frames 150.6, the graphs
@@ -78,9 +78,8 @@ class RegionGraphHead(Head):
         self.adjacent = SpaceTimeBranch(width, num_layers=num_layers)
         self.dropout = nn.Dropout(dropout)
         self.fc = scoring_layer(2 * width, num_classes, initial_std=initial_std)
-        self.proposer = None
-        if num_regions is not None:
-            self.proposer = RegionProposer(num_regions=num_regions, frame_size=frame_size)
+        proposes = num_regions is not None
+        self.proposer = RegionProposer(num_regions=num_regions, frame_size=frame_size) if proposes else None
 
     def forward(
         self,

@@ -22,7 +22,7 @@ Source: "Egocentric Gesture Recognition Using Recurrent 3D Convolutional Neural 
 Transformer Modules" (Cao et al., ICCV 2017); after "Spatial Transformer Networks" (Jaderberg et al., NeurIPS 2015).
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -47,13 +47,7 @@ class RSTTMHead(Head):
         initial_std: of the classifier's weights, 0.001 as in the public TSM; None keeps PyTorch's own start.
         hidden: width of the LSTM's state.
         num_layers: LSTMs on top of each other.
-        transform: "homography" (15 parameters) or "affine" (12).
-        slice_frames: frames of the features that share a transformation; 2 are what C3D's convolutions leave of 16.
-        width: channels of the localisation network.
-        memory: width of its recurrent state.
-
-    Raises:
-        ValueError: an unknown transform, or a size below 1.
+        transformer: arguments of `RecurrentTransformer`.
     """
 
     def __init__(
@@ -65,15 +59,10 @@ class RSTTMHead(Head):
         initial_std: float | None = 0.001,
         hidden: int = 256,
         num_layers: int = 1,
-        transform: Transform = "homography",
-        slice_frames: int = 2,
-        width: int = 64,
-        memory: int = 128,
+        **transformer: Any,
     ):
         super().__init__()
-        self.transformer = RecurrentTransformer(
-            in_channels, transform=transform, slice_frames=slice_frames, width=width, memory=memory
-        )
+        self.transformer = RecurrentTransformer(in_channels, **transformer)
         self.recurrent = RecurrentHead(
             in_channels, num_classes, dropout=dropout, initial_std=initial_std, hidden=hidden, num_layers=num_layers
         )
@@ -87,13 +76,20 @@ class RSTTMHead(Head):
         """Score every step: a frame of a slice resampled in time, so it knows its whole slice and those before."""
         return self.recurrent.frame_logits(self.transformer(features))
 
-    def forward(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k"]:
-        """Score the video: the mean of its steps' logits."""
-        return self.recurrent(self.transformer(features))
-
 
 class RecurrentTransformer(nn.Module):
-    """Map each slice of `(B, C, T, H, W)` to a canonical view of itself; arguments as in `RSTTMHead`."""
+    """Map each slice of `(B, C, T, H, W)` to a canonical view of itself.
+
+    Args:
+        in_channels: C of the features.
+        transform: "homography" (15 parameters) or "affine" (12).
+        slice_frames: frames of the features that share a transformation; 2 are what C3D's convolutions leave of 16.
+        width: channels of the localisation network.
+        memory: width of its recurrent state.
+
+    Raises:
+        ValueError: an unknown transform, or a size below 1.
+    """
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ def read_classes(path: str | Path) -> tuple[str, ...]:
     """Read the names of classes in the order of their ids.
 
     Raises:
-        ValueError: there is no such file, it is no list of classes, its ids leave gaps, or a name is there twice.
+        ValueError: there is no such file, it is not a list of classes, its ids leave gaps, or a name is there twice.
     """
     path = Path(path)
     if not path.is_file():

@@ -3,10 +3,10 @@
 from torch import Tensor
 
 from w3action.models.action_model import ActionModel
-from w3action.models.importing.choose import looks_back_only
+from w3action.models.heads import AverageHead
+from w3action.models.importing import look_up
 from w3action.models.importing.layout import classifier_name, tensor_names
-from w3action.models.importing.layouts import look_up
-from w3action.models.importing.recognise import FAMILIES
+from w3action.models.importing.recognise import FAMILIES, looks_back_only
 from w3action.models.networks import NETWORKS
 
 
@@ -27,7 +27,7 @@ def export_state_dict(model: ActionModel, layout: str) -> dict[str, Tensor]:
     name, attention = arguments["name"], arguments["attention"]
     network = NETWORKS.get(name)  # none of another library's
     family = None if network is None else FAMILIES.get(network.backbone)
-    if network is None or family is None or network.head != "average":
+    if network is None or family is None or network.head is not AverageHead:
         raise ValueError(f"{name} has no counterpart in {layout}; only plain ResNets and MobileNetV2 have")
     if None not in chosen.classifiers.get(family, {None: ""}):
         raise ValueError(f"{layout} has two classifiers and {name} one; export it as tsm")

@@ -40,7 +40,7 @@ class Layout:
             classifier has the head None. A family that is not there has no names in this layout.
         shifts: "named" where the names tell which blocks shift, "any" where nothing does, "past" where every block
             takes channels from the past alone.
-        needs_classifier: a file without classifier is no file of this layout.
+        needs_classifier: whether every file of this layout has a classifier.
         has_non_local: it names non-local blocks.
         prefix: in front of every name in a file; reading takes it off.
         tidy: brings names of an older version of the layout to the present ones.

@@ -11,8 +11,8 @@ Its non-local blocks are not read: their names do not tell which of three ways t
 
 import re
 
+from w3action.models.importing.image_networks import part_of
 from w3action.models.importing.layout import Blocks, Layout
-from w3action.models.importing.mobilenet_v2_parts import part_of, row_of
 
 RESNET_LAYER = re.compile(
     r"(?:(?P<block>layer\d+\.\d+)\.)?(?:(?P<kind>conv|bn)(?P<number>\d)|downsample\.(?P<down>[01]))"
@@ -43,7 +43,7 @@ def mobilenet_key(key: str, blocks: Blocks) -> str:
     kind = "bn" if part.is_norm else "conv"
     if not part.is_block:
         return f"conv{1 if part.feature == 0 else 2}.{kind}.{part.leaf}"
-    row, index = row_of(part.feature)
+    row, index = part.place
     shifted = part.step == 0 and f"features.{part.feature}" in blocks.shifted
     return f"layer{row + 1}.{index}.conv.{part.step}{'.net' if shifted else ''}.{kind}.{part.leaf}"
 

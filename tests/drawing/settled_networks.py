@@ -1,4 +1,4 @@
-"""What the model tests share: networks whose weights and statistics are no longer at their start."""
+"""Networks whose weights and statistics are no longer at their start, for tests that a start would hide things from."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Networks of other input channels than RGB's: every one that begins with a convolution, and how its weights start."""
+"""What is done to any backbone: other input channels than RGB's, and the order of its numbers in memory."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ from torch import nn
 
 from w3action.clip_format import ClipFormat
 from w3action.models import NETWORKS, WeightsError, create_model
-from w3action.models.input_channels import as_of_rgb, widen_inputs_, widen_weights
+from w3action.models.backbone import put_channels_last_, widen_inputs_
+from w3action.models.weights import as_of_rgb, widen_weights
 from w3action.runs.checkpoint import load_checkpoint, save_description, save_weights
 from w3action.runs.folder import WEIGHTS_FILE
 
@@ -149,3 +150,19 @@ def test_a_squeeze_to_three_channels_is_no_first_convolution():
     backbone = nn.Sequential(nn.Conv2d(3, 12, 3), squeeze)
     assert widen_inputs_(backbone, 10, name="x") == ["0.weight"]
     assert squeeze[2].weight.shape[1] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("tsm_small", torch.channels_last), ("i3d_resnet18", torch.channels_last_3d)]
+)
+def test_features_follow_their_convolutions_and_logits_stay(name, order):
+    torch.manual_seed(0)
+    model = create_model(name, num_classes=3, attention="w3").eval()
+    clips = torch.randn(1, 3, 8, 48, 48)
+    before = model(clips)
+    put_channels_last_(model)
+    seen = []
+    convolution = next(part for part in model.modules() if isinstance(part, torch.nn.Conv2d | torch.nn.Conv3d))
+    convolution.register_forward_hook(lambda _, __, maps: seen.append(maps))
+    torch.testing.assert_close(model(clips), before, rtol=1e-4, atol=1e-5)
+    assert seen[0].is_contiguous(memory_format=order)

@@ -14,13 +14,12 @@ import operator
 from collections import Counter
 from typing import Any
 
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
-from w3action.layers import Masks
 from w3action.models.backbone import Backbone
 from w3action.models.foreign.residuals import Residual, find_residuals
 from w3action.models.foreign.tracing import Traced, end_of, trace
-from w3action.models.slots import Fillers, Place, Position, Slots, fold, unfold
+from w3action.models.slots import Fillers, Place, Position, fold, unfold
 
 CALLS_A_PART = ("call_module", "get_attr")
 
@@ -90,7 +89,7 @@ def rewrite(
             parts[name] = slots
             fork = now.get(block.fork, block.fork)
             with graph.inserting_before(min(block.entries)):
-                shifted = graph.call_function(before, (graph.get_attr(name), fork, num_frames))
+                shifted = graph.call_method("before", (graph.get_attr(name), fork, num_frames))
             for entry in block.entries:
                 entry.replace_input_with(fork, shifted)
         if slots.attention is not None:
@@ -102,7 +101,7 @@ def rewrite(
                 _add_out_of_place(block.total)
             else:
                 now[behind] = attended
-                behind.replace_all_uses_with(attended, delete_user_cb=lambda user: user.target is not attend)
+                behind.replace_all_uses_with(attended, delete_user_cb=lambda user: user.target != "attend")
             masks[block.stage].append(mask)
     end = end_of(graph)
     with graph.inserting_before(end):
@@ -117,7 +116,7 @@ def _take_clips(graph: fx.Graph) -> fx.Node:
     with graph.inserting_before(images):
         clips = graph.placeholder("clips")
     with graph.inserting_after(images):
-        num_frames = graph.call_function(count_frames, (clips,))
+        num_frames = graph.call_method("size", (clips, 2))
     with graph.inserting_after(num_frames):
         frames = graph.call_function(fold, (clips,))
     images.replace_all_uses_with(frames)
@@ -128,7 +127,7 @@ def _take_clips(graph: fx.Graph) -> fx.Node:
 def _attend(graph: fx.Graph, name: str, node: fx.Node, num_frames: fx.Node, place: Place) -> tuple[fx.Node, fx.Node]:
     """Attend to a node's maps behind it; return the nodes of the maps and the masks."""
     with graph.inserting_before(node.next):
-        both = graph.call_function(attend, (graph.get_attr(name), node, num_frames, place))
+        both = graph.call_method("attend", (graph.get_attr(name), node, num_frames, place))
         return graph.call_function(operator.getitem, (both, 0)), graph.call_function(operator.getitem, (both, 1))
 
 
@@ -144,18 +143,3 @@ def _free_name(path: str, taken: dict[str, Any]) -> str:
     while name in taken:
         name, number = f"{owner}.residual{number}.slots", number + 1
     return name
-
-
-def count_frames(clips: Tensor) -> int:
-    """Return T of clips `(B, 3, T, H, W)`."""
-    return clips.shape[2]
-
-
-def before(slots: Slots, x: Tensor, num_frames: int) -> Tensor:
-    """Apply the temporal operation to the input of the residual branch, `(B*T, C, H, W)`."""
-    return slots.before(x, num_frames)
-
-
-def attend(slots: Slots, x: Tensor, num_frames: int, place: Place) -> tuple[Tensor, Masks | None]:
-    """Apply the attention to `(B*T, C, H, W)`."""
-    return slots.attend(x, num_frames, place)

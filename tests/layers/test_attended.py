@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from w3action.layers import CBAM, W3, NonLocal, SqueezeExcite
+from w3action.layers import W3, NonLocal
+from w3action.models import ATTENTIONS
 
-LAYERS = {
-    "w3": W3,
+VARIANTS = {
     "w3 from PyTorch's start": partial(W3, initial_mask=0.5),
     "w3 what": partial(W3, spatial=False),
     "w3 where": partial(W3, channel=False),
@@ -19,13 +19,12 @@ LAYERS = {
     "w3 bottleneck": partial(W3, temporal_conv="bottleneck"),
     "w3 full": partial(W3, temporal_conv="full"),
     "w3 with norm": partial(W3, spatial_norm=True),
-    "cbam": CBAM,
-    "se": SqueezeExcite,
-    "non_local": NonLocal,
     "non_local unpooled": partial(NonLocal, pool=False),
 }
-HAS_CHANNEL_MASK = LAYERS.keys() - {"w3 where", "non_local", "non_local unpooled"}
-HAS_SPATIAL_MASK = LAYERS.keys() - {"w3 what", "se"}
+LAYERS = {**{name: attention.layer for name, attention in ATTENTIONS.items()}, **VARIANTS}
+OURS = {"w3", "cbam", "se", "non_local", *VARIANTS}  # of others it is not known here which masks they have
+HAS_CHANNEL_MASK = OURS - {"w3 where", "non_local", "non_local unpooled"}
+HAS_SPATIAL_MASK = OURS - {"w3 what", "se"}
 # A constant added to every key shifts all scores of a query alike, and a softmax does not see it.
 NEVER_LEARNS = {"phi.bias"}
 
@@ -60,13 +59,14 @@ def test_any_size_in_is_the_same_size_out(name, size, seed):
     assert y.shape == x.shape == x.grad.shape
     assert y.isfinite().all()
     assert x.grad.isfinite().all()
-    assert (None if masks.channel is None else masks.channel.shape) == ((b, c, t) if name in HAS_CHANNEL_MASK else None)
-    assert (None if masks.spatial is None else masks.spatial.shape) == (
-        (b, t, h, w) if name in HAS_SPATIAL_MASK else None
-    )
+    assert masks.channel is None or masks.channel.shape == (b, c, t)
+    assert masks.spatial is None or masks.spatial.shape == (b, t, h, w)
+    if name in OURS:
+        assert (masks.channel is not None) == (name in HAS_CHANNEL_MASK)
+        assert (masks.spatial is not None) == (name in HAS_SPATIAL_MASK)
 
 
-@pytest.mark.parametrize("name", [name for name in LAYERS if not name.startswith("non_local")])
+@pytest.mark.parametrize("name", [name for name in LAYERS if name in OURS and not name.startswith("non_local")])
 def test_gates_lie_between_0_and_1_and_make_the_output(name, randomise):
     layer = randomise(LAYERS[name](24))
     x = torch.randn(2, 24, 5, 7, 6, dtype=torch.float64)
