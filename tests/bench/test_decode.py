@@ -3,10 +3,11 @@ import re
 import numpy as np
 import pytest
 from drawn_videos import VP9_FAST, X264_GOP
+from reading import decode
 
 from w3action.bench import decode as bench_module
 from w3action.bench.decode import BOUND, FILES, SHARDS, Job, bench_decode
-from w3action.data import Video, decode
+from w3action.data import Video
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 import torch
 from drawn_videos import X264_GOP, read_numbers
 from PIL import Image
+from reading import decode, read
 
-from w3action.data import FrameCache, Video, decode, read_manifest
-from w3action.data import entry as entry_module
-from w3action.data.entry import decode_video
+from w3action.data import Clip, FrameCache, Video, read_manifest
+from w3action.data.decode import OpenVideo
 
 CLIP_BYTES = 60 * 3 * 48 * 64  # all frames at short_side 48
 
@@ -20,22 +20,26 @@ def video(draw_video) -> Video:
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[int]:
-    """The number of frames picked by every call of decode."""
-    calls = []
+    """The number of frames of every decoding."""
+    calls, decode_frames = [], OpenVideo.read
 
-    def counting(path, pick, **options):
-        clip = decode(path, pick, **options)
+    def counting(self, indices):
+        clip = decode_frames(self, indices)
         calls.append(clip.num_frames)
         return clip
 
-    monkeypatch.setattr(entry_module, "decode", counting)
+    monkeypatch.setattr(OpenVideo, "read", counting)
     return calls
+
+
+def whole(cache: FrameCache, video: Video, short_side: int | None) -> Clip:
+    return read(video, np.arange, short_side=short_side, cache=cache)
 
 
 def test_picks_equal_decoding(video):
     cache = FrameCache(CLIP_BYTES)
     asked = np.array([[40, 3], [3, 59]])
-    kept = cache.pick(video, lambda _: asked, short_side=48)
+    kept = read(video, lambda _: asked, short_side=48, cache=cache)
     fresh = decode(video.path, lambda _: asked, short_side=48)
     assert torch.equal(kept.frames, fresh.frames)
     assert torch.equal(kept.pts_seconds, fresh.pts_seconds)
@@ -45,8 +49,8 @@ def test_picks_equal_decoding(video):
 def test_decodes_once(video, decoded):
     cache = FrameCache(CLIP_BYTES)
     for _ in range(3):
-        assert read_numbers(cache.get(video, 48).frames) == list(range(60))
-        cache.pick(video, lambda _: np.arange(4), short_side=48)
+        assert read_numbers(whole(cache, video, 48).frames) == list(range(60))
+        read(video, lambda _: np.arange(4), short_side=48, cache=cache)
     assert decoded == [60]
     assert (len(cache), cache.num_bytes) == (1, CLIP_BYTES)
 
@@ -54,9 +58,9 @@ def test_decodes_once(video, decoded):
 def test_spans_and_sizes_are_kept_apart(video):
     cache = FrameCache(10 * CLIP_BYTES)
     span = Video(path=video.path, label=0, start_seconds=0.4, end_seconds=0.8)
-    assert read_numbers(cache.get(span, 48).frames) == list(range(10, 20))
-    assert cache.get(video, 48).num_frames == 60
-    assert tuple(cache.get(video, None).frames.shape[2:]) == (96, 128)
+    assert read_numbers(whole(cache, span, 48).frames) == list(range(10, 20))
+    assert whole(cache, video, 48).num_frames == 60
+    assert tuple(whole(cache, video, None).frames.shape[2:]) == (96, 128)
     assert len(cache) == 3
 
 
@@ -73,10 +77,10 @@ def test_spans_of_frames_and_members_of_a_tar_are_kept_apart(video, tmp_path, dr
     span = Video(path=tar, label=0, byte_offset=places[0][0], num_bytes=places[0][1], first_frame=5, num_frames=3)
 
     cache = FrameCache(10 * CLIP_BYTES)
-    assert read_numbers(cache.get(members[0], 48).frames) == list(range(60))
-    assert read_numbers(cache.get(members[1], 48).frames) == list(range(20))
-    assert read_numbers(cache.get(span, 48).frames) == [5, 6, 7]
-    assert read_numbers(cache.get(Video(path=video.path, label=0, first_frame=57), 48).frames) == [57, 58, 59]
+    assert read_numbers(whole(cache, members[0], 48).frames) == list(range(60))
+    assert read_numbers(whole(cache, members[1], 48).frames) == list(range(20))
+    assert read_numbers(whole(cache, span, 48).frames) == [5, 6, 7]
+    assert read_numbers(whole(cache, Video(path=video.path, label=0, first_frame=57), 48).frames) == [57, 58, 59]
     assert len(cache) == 4
 
 
@@ -85,7 +89,7 @@ def test_a_folder_of_images_has_the_rate_of_its_manifest(tmp_path):
         Image.new("RGB", (32, 32)).save(tmp_path / f"{number}.jpg")
     (tmp_path / "list.csv").write_text("path,label,fps\n.,a,12\n.,a,\n")
     seconds = [
-        decode_video(video, lambda _: np.array([3]), short_side=None).pts_seconds.item()
+        read(video, lambda _: np.array([3]), short_side=None).pts_seconds.item()
         for video in read_manifest(tmp_path / "list.csv").videos
     ]
     assert seconds == pytest.approx([3 / 12, 3 / 30])
@@ -94,7 +98,7 @@ def test_a_folder_of_images_has_the_rate_of_its_manifest(tmp_path):
 def test_a_full_cache_decodes_only_what_is_picked(video, decoded):
     cache = FrameCache(CLIP_BYTES - 1)
     for _ in range(3):
-        assert read_numbers(cache.pick(video, lambda _: np.array([5, 9]), short_side=48).frames) == [5, 9]
+        assert read_numbers(read(video, lambda _: np.array([5, 9]), short_side=48, cache=cache).frames) == [5, 9]
     assert decoded == [60, 2, 2]
     assert (len(cache), cache.num_bytes) == (0, 0)
 

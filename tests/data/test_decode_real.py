@@ -5,9 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from reading import decode
 from sequential import sequential
 
-from w3action.data import DecodeError, decode, probe
+from w3action.data import DecodeError, probe
 
 
 class TestRealMedia:

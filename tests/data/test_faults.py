@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 from drawn_videos import VP9_FAST, X264_GOP, read_numbers
+from reading import decode
 
-from w3action.data import DecodeError, decode, probe
+from w3action.data import DecodeError, open_frames, probe
 from w3action.data import canvas as canvas_module
 from w3action.data import source as source_module
 
@@ -193,18 +194,26 @@ class TestTime:
             decode(_Endless(data), np.arange, limit_seconds=0.5)
 
     def test_a_decoder_that_stalls(self, draw_video, monkeypatch):
-        clock = [100.0]
-        monkeypatch.setattr(source_module.time, "monotonic", lambda: clock[0])
+        path, clock = draw_video("x264.mp4", options=X264_GOP), [100.0]
 
-        def pick(num_frames):
-            clock[0] += 31  # the frames are listed; then time passes
-            return [num_frames - 1]
+        def slow_clock() -> float:
+            clock[0] += 16
+            return clock[0]
 
-        path = draw_video("x264.mp4", options=X264_GOP)
-        with pytest.raises(DecodeError, match=r"x264\.mp4: not decoded within 30 s; .* raise limit_seconds"):
-            decode(path, pick)
-        assert decode(path, pick, limit_seconds=32).num_frames == 1
-        assert decode(path, pick, limit_seconds=None).num_frames == 1
+        for limit in (30, None):
+            with open_frames(path, limit_seconds=limit) as frames, monkeypatch.context() as patch:
+                patch.setattr(source_module.time, "monotonic", slow_clock)  # while it decodes
+                if limit is None:
+                    assert frames.read([frames.count - 1]).num_frames == 1
+                    continue
+                with pytest.raises(DecodeError, match=r"x264\.mp4: not decoded within 30 s; .* raise limit_seconds"):
+                    frames.read([frames.count - 1])
+
+    def test_each_reading_has_the_whole_time(self, draw_video, monkeypatch):
+        with open_frames(draw_video("x264.mp4", options=X264_GOP), limit_seconds=30) as frames:
+            for clock in (100.0, 140.0, 180.0):
+                monkeypatch.setattr(source_module.time, "monotonic", lambda clock=clock: clock)
+                assert frames.read([frames.count - 1]).num_frames == 1
 
     def test_the_limit_holds_where_everything_is_decoded(self, draw_video, monkeypatch):
         path = draw_video("mpeg4_b_frames.avi", codec="mpeg4", max_b_frames=2)

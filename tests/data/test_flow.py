@@ -1,5 +1,4 @@
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,17 +6,17 @@ import torch
 from drawn_videos import X264_GOP
 from hypothesis import given
 from hypothesis import strategies as st
+from reading import read
 
 from w3action.data import DecodeError, FrameCache, TrainTransform, Video, VideoDataset, sampling, transforms
-from w3action.data.entry import decode_video
 from w3action.data.flow import (
     LEVELS_PER_PIXEL,
     ZERO_LEVEL,
+    ComputedFlow,
     FrameSizeError,
     compute_flows,
     mirror_flow,
     normalize_flow,
-    read_flow,
     successive,
     to_levels,
     to_pixels,
@@ -40,17 +39,21 @@ def moving(steps, *, size=64):
     return torch.from_numpy(np.stack(cuts))[None].repeat(3, 1, 1, 1)
 
 
-def frames_of(frames):
-    """What `decode_video` would be for a video of these frames."""
+class OpenedFrames:
+    """What `open_frames` gives, of frames in memory; remembers which were read."""
 
-    def read(video, pick, *, short_side):
-        indices = np.asarray(pick(frames.shape[1])).ravel()
-        return transforms.Clip(frames=frames[:, indices], pts_seconds=torch.from_numpy(indices / 10))
+    def __init__(self, frames):
+        self.frames, self.count, self.asked = frames, frames.shape[1], []
 
-    return read
+    def read(self, indices):
+        self.asked += np.asarray(indices).tolist()
+        return transforms.Clip(frames=self.frames[:, indices], pts_seconds=torch.from_numpy(np.asarray(indices) / 10))
 
 
-VIDEO = Video(path=Path("drawn.mp4"), label=0)
+def flow_of(frames):
+    return ComputedFlow(OpenedFrames(frames), name="drawn.mp4")
+
+
 STEPS = [(3, 0), (0, 2), (-3, 1), (1, -4), (2, 2), (-1, -1), (4, 0)]
 
 
@@ -70,7 +73,7 @@ def test_a_frame_and_itself_have_no_flow_at_all():
 
 
 def test_a_segment_holds_five_successive_flows_and_the_last_repeats():
-    clip = read_flow(VIDEO, lambda n: np.array([[0, 4]]), short_side=None, read_frames=frames_of(moving(STEPS)))
+    clip = flow_of(moving(STEPS)).read(np.array([[0, 4]]))
     assert clip.frames.shape == (10, 2, 64, 64)
     assert clip.frames.dtype == torch.uint8
     assert clip.pts_seconds.tolist() == [0.0, 0.4]
@@ -81,24 +84,16 @@ def test_a_segment_holds_five_successive_flows_and_the_last_repeats():
     assert (pixels - wanted).abs().max() < 0.3
 
 
-def test_pick_sees_the_number_of_flows_and_only_the_frames_of_its_stacks_are_read():
-    seen, read = [], []
-
-    def pick(num_flows):
-        seen.append(num_flows)
-        return np.array([2])
-
-    def read_frames(video, pick_frames, *, short_side):
-        read.extend(pick_frames(50).tolist())
-        return transforms.Clip(moving([(1, 0)] * 5, size=32), torch.zeros(6))
-
-    read_flow(VIDEO, pick, short_side=None, read_frames=read_frames)
-    assert seen == [49]
-    assert read == [2, 3, 4, 5, 6, 7]
+def test_there_is_one_flow_less_than_frames_and_only_the_frames_of_its_stacks_are_read():
+    opened = OpenedFrames(moving([(1, 0), (-1, 0)] * 24 + [(1, 0)], size=32))
+    flow = ComputedFlow(opened, name="drawn.mp4")
+    assert (opened.count, flow.count) == (50, 49)
+    flow.read([2])
+    assert opened.asked == [2, 3, 4, 5, 6, 7]
 
 
 def test_a_video_of_one_frame_has_one_flow_of_zeros():
-    clip = read_flow(VIDEO, lambda n: np.zeros(n, np.int64), short_side=None, read_frames=frames_of(moving([])))
+    clip = flow_of(moving([])).read([0])
     assert clip.frames.shape == (10, 1, 64, 64)
     assert bool((clip.frames == ZERO_LEVEL).all())
 
@@ -126,10 +121,7 @@ def test_levels_of_what_is_no_number_are_zero():
 
 def test_the_mirrored_clip_has_the_flow_of_the_mirrored_frames():
     frames = moving(STEPS[:5])
-    plain, mirrored = (
-        read_flow(VIDEO, lambda n: np.array([0]), short_side=None, read_frames=frames_of(part)).frames
-        for part in (frames, frames.flip(-1).contiguous())
-    )
+    plain, mirrored = (flow_of(part).read(np.array([0])).frames for part in (frames, frames.flip(-1).contiguous()))
     difference = to_pixels(mirror_flow(plain)) - to_pixels(mirrored)
     assert difference[:, :, 16:-16, 16:-16].abs().mean() < 0.1
     pixels = to_pixels(mirror_flow(plain))
@@ -150,7 +142,7 @@ def test_normalised_flow_is_zero_where_nothing_moves():
 
 class TestTransforms:
     def clip(self):
-        return read_flow(VIDEO, lambda n: np.array([0, 1]), short_side=None, read_frames=frames_of(moving(STEPS)))
+        return flow_of(moving(STEPS)).read(np.array([0, 1]))
 
     def test_training_mirrors_and_normalises_as_flow(self):
         clip = self.clip()
@@ -181,10 +173,10 @@ class TestVideos:
     def dataset(self, draw_video):
         video = Video(path=draw_video("x264.mp4", options=X264_GOP), label=1)
 
-        def make(**options):
+        def make(short_side=48, **options):
             transform = TrainTransform(size=32, scales=(1,), flip_probability=0, modality="flow")
             return VideoDataset(
-                [video], sample=first_segments, transform=transform, short_side=48, modality="flow", **options
+                [video], sample=first_segments, transform=transform, short_side=short_side, modality="flow", **options
             )
 
         return make
@@ -217,8 +209,7 @@ class TestVideos:
             cv2.setNumThreads(before)
 
     def test_frames_too_small_and_what_cannot_be_read_are_bad_videos(self, dataset, tmp_path):
-        tiny = dataset()
-        tiny.short_side = 8
+        tiny = dataset(short_side=8)
         reason = tiny[0, 0].reason
         assert "frames of 11x8 pixels are too small for optical flow" in reason
         gone = VideoDataset(
@@ -232,9 +223,7 @@ class TestVideos:
     def test_flow_of_real_videos_is_finite_and_moves(self, shared_dir):
         paths = sorted((shared_dir / "data" / "hand_motion").glob("**/*.mp4"))[:2]
         for path in paths:
-            clip = read_flow(
-                Video(path=path, label=0), lambda n: sampling.test_segments(n, num_segments=4), short_side=96
-            )
+            clip = read(path, lambda n: sampling.test_segments(n, num_segments=4), short_side=96, modality="flow")
             assert clip.frames.shape[:2] == (10, 4)
             assert min(clip.frames.shape[2:]) == 96
             assert to_pixels(clip.frames).abs().max() > 1
@@ -244,10 +233,10 @@ def first_segments(num_flows, rng):
     return sampling.test_segments(num_flows, num_segments=3)
 
 
-def test_wrong_picks_are_raised():
+def test_indices_that_are_none_are_raised():
     for wrong in ([], [-1], [7], np.array([0.5])):
-        with pytest.raises(ValueError, match=r"pick returned .* for 7 flows"):
-            read_flow(VIDEO, lambda n, wrong=wrong: wrong, short_side=None, read_frames=frames_of(moving(STEPS)))
+        with pytest.raises(ValueError, match=r"indices are .* of 7"):
+            flow_of(moving(STEPS)).read(wrong)
 
 
 def test_frames_that_are_too_small_are_named():
@@ -263,9 +252,4 @@ def test_without_opencv_the_error_says_what_to_install(monkeypatch):
 
 def test_a_missing_file_is_a_decode_error(tmp_path):
     with pytest.raises(DecodeError, match=r"gone\.mp4"):
-        read_flow(
-            Video(path=tmp_path / "gone.mp4", label=0),
-            lambda n: np.zeros(1, np.int64),
-            short_side=None,
-            read_frames=decode_video,
-        )
+        read(tmp_path / "gone.mp4", lambda n: [0], modality="flow")

@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from reading import read
 
 from w3action.data import DecodeError, TrainTransform, Video, VideoDataset
-from w3action.data.flow import read_flow
 from w3action.data.flow_images import _NAMED, find_flow_images
 
 
@@ -47,7 +47,7 @@ def test_every_layout_gives_the_flows_in_order(folder):
 
 
 def test_stacks_of_stored_flow_are_those_of_computed_flow(folder):
-    clip = read_flow(Video(path=folder, label=0), lambda n: np.array([[0, 9]]), short_side=15)
+    clip = read(folder, lambda n: np.array([[0, 9]]), short_side=15, modality="flow")
     assert clip.frames.shape == (10, 2, 15, 20)
     first = [value for number in range(1, 6) for value in (level("x", number), level("y", number))]
     last = [value for number in (10, 11, 12, 12, 12) for value in (level("x", number), level("y", number))]
@@ -109,7 +109,7 @@ def test_damaged_flow_is_named(tmp_path, spoil, message):
             draw(tmp_path / f"flow_{axis}_{number:05d}.png", 128)
     spoil(tmp_path)
     with pytest.raises(DecodeError, match=message):
-        read_flow(Video(path=tmp_path, label=0), np.arange, short_side=None)
+        read(tmp_path, np.arange, modality="flow")
 
 
 def test_spans_that_stored_flow_cannot_give_are_named(folder):

@@ -8,9 +8,10 @@ from drawn_videos import draw_frame, read_numbers
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from reading import decode, decode_folder, read
 
-from w3action.data import DecodeError, FrameCache, Video, decode
-from w3action.data.frame_folder import decode_folder, list_images, natural_key
+from w3action.data import DecodeError, FrameCache, Video
+from w3action.data.frame_folder import list_images, natural_key
 
 SIZE = (128, 96)
 
@@ -161,9 +162,9 @@ class TestErrors:
         assert "a folder of images knows no times" in error_of(folder, start_seconds=0.5)
 
     def test_picks(self, folder):
-        with pytest.raises(ValueError, match=r"pick returned \[30\] for 30 frames"):
+        with pytest.raises(ValueError, match=r"indices are \[30\] of 30"):
             decode_folder(folder, lambda count: [count])
-        with pytest.raises(ValueError, match=r"pick returned \[\] for 30 frames"):
+        with pytest.raises(ValueError, match=r"indices are \[\] of 30"):
             decode_folder(folder, lambda _: [])
         with pytest.raises(ValueError, match="short_side is 0 pixels"):
             decode_folder(folder, np.arange, short_side=0)
@@ -189,7 +190,12 @@ class TestErrors:
 class TestAsAVideo:
     def test_entries_of_a_manifest(self, folder):
         cache = FrameCache(1 << 24)
-        clips = [cache.get(Video(path=folder, label=0, first_frame=first, num_frames=3), 48).frames for first in (0, 4)]
+        clips = [
+            read(
+                Video(path=folder, label=0, first_frame=first, num_frames=3), np.arange, short_side=48, cache=cache
+            ).frames
+            for first in (0, 4)
+        ]
         assert [read_numbers(clip) for clip in clips] == [[0, 1, 2], [4, 5, 6]]
         assert len(cache) == 2
 

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import torch
 from drawn_videos import VP9_FAST, X264_GOP, read_numbers
+from reading import decode, read
 
 from w3action.config import ConfigError, DataConfig
-from w3action.data import DecodeError, Video, decode, find_flip_pairs, gpu_decode
-from w3action.data.entry import decode_video
-from w3action.data.gpu_decode import decode_video_on_gpu
+from w3action.data import DecodeError, Video, find_flip_pairs, gpu_decode
 from w3action.data.manifest import Manifest
 from w3action.train.clips import training_loader
 
@@ -51,11 +50,16 @@ def stand_in(monkeypatch) -> None:
     monkeypatch.setattr(StandIn, "made", [])
 
 
+@pytest.fixture(autouse=True)
+def on_cpu(monkeypatch) -> None:
+    monkeypatch.setattr(gpu_decode, "DEVICE", "cpu")
+
+
 @pytest.fixture(params=["torchcodec", "stand-in"])
 def decoder(request) -> str:
     if request.param == "stand-in":
         request.getfixturevalue("stand_in")
-    elif fault := gpu_decode.fault("cpu"):
+    elif fault := gpu_decode.fault():
         pytest.skip(fault)
     return request.param
 
@@ -78,8 +82,8 @@ def some(count: int) -> np.ndarray:
 def test_frames_are_those_of_our_decoder(decoder, draw_video, codec, span):
     name, options = ("x264.mp4", X264_GOP) if codec == "libx264" else ("vp9.webm", VP9_FAST)
     video = Video(path=draw_video(name, codec=codec, options=options), label=0, **span)
-    found = decode_video_on_gpu(video, some, short_side=None, device="cpu")
-    ours = decode_video(video, some, short_side=None)
+    found = read(video, some, short_side=None, decode_on="cuda")
+    ours = read(video, some, short_side=None)
     assert read_numbers(found.frames) == read_numbers(ours.frames)
     assert torch.equal(found.pts_seconds, ours.pts_seconds)
     assert found.frames.shape == ours.frames.shape
@@ -90,8 +94,8 @@ def test_frames_are_those_of_our_decoder(decoder, draw_video, codec, span):
 
 @pytest.mark.parametrize("short_side", [48, 120])
 def test_frames_are_scaled_to_the_same_size(decoder, video, short_side):
-    found = decode_video_on_gpu(video, some, short_side=short_side, device="cpu")
-    ours = decode_video(video, some, short_side=short_side)
+    found = read(video, some, short_side=short_side, decode_on="cuda")
+    ours = read(video, some, short_side=short_side)
     assert found.frames.shape == ours.frames.shape
     assert (found.frames.float() - ours.frames.float()).abs().mean() < 3
 
@@ -100,8 +104,8 @@ def test_a_member_of_a_shard_is_decoded(decoder, video, tmp_path):
     data, shard = video.path.read_bytes(), tmp_path / "shard.tar"
     shard.write_bytes(b"\0" * 512 + data)
     member = replace(video, path=shard, byte_offset=512, num_bytes=len(data))
-    found = decode_video_on_gpu(member, some, short_side=None, device="cpu")
-    assert read_numbers(found.frames) == read_numbers(decode_video(video, some, short_side=None).frames)
+    found = read(member, some, short_side=None, decode_on="cuda")
+    assert read_numbers(found.frames) == read_numbers(read(video, some, short_side=None).frames)
 
 
 @pytest.mark.parametrize("fault", ["turned", "other_count", "unknown_codec"])
@@ -113,19 +117,11 @@ def test_what_it_cannot_do_a_cpu_does_with_the_same_frames(monkeypatch, video, f
         monkeypatch.setattr(StandIn, "__len__", lambda self: 59)
     else:
         monkeypatch.setattr(StandIn, "get_frames_at", unknown_codec)
-    numbers, asked = np.random.default_rng(0), []
-
-    def pick(count: int) -> np.ndarray:
-        asked.append(count)
-        return numbers.integers(0, count, (1, 4))
-
     monkeypatch.setattr(gpu_decode, "_has_warned", False)
     with pytest.warns(UserWarning, match=r"decoded on the CPU, not on the GPU, .*x264\.mp4"):
-        found = decode_video_on_gpu(video, pick, short_side=None, device="cpu")
-    decode_video_on_gpu(video, pick, short_side=None, device="cpu")  # warns no second time: that would be an error
-    expected = np.random.default_rng(0).integers(0, 60, 4)
-    assert torch.equal(found.frames, decode_video(video, lambda count: expected, short_side=None).frames)
-    assert asked == [60, 60], "random frames were drawn twice"
+        found = read(video, some, decode_on="cuda")
+    read(video, some, decode_on="cuda")  # warns no second time: that would be an error
+    assert torch.equal(found.frames, read(video, some).frames)
 
 
 def unknown_codec(self, indices):
@@ -136,7 +132,7 @@ def test_a_damaged_file_is_named_as_always(decoder, tmp_path):
     path = tmp_path / "cut.mp4"
     path.write_bytes(b"no video")
     with pytest.raises(DecodeError, match=r"cut\.mp4"):
-        decode_video_on_gpu(Video(path=path, label=0), some, short_side=None, device="cpu")
+        read(Video(path=path, label=0), some, short_side=None, decode_on="cuda")
 
 
 def test_a_folder_of_images_needs_no_gpu(tmp_path):
@@ -144,11 +140,12 @@ def test_a_folder_of_images_needs_no_gpu(tmp_path):
 
     for number in range(3):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"{number + 1:05d}.png")
-    clip = decode_video_on_gpu(Video(path=tmp_path, label=0), some, short_side=None)
+    clip = read(Video(path=tmp_path, label=0), some, decode_on="cuda")
     assert clip.frames[0, :, 0, 0].tolist() == [2, 0, 1, 0]
 
 
 def test_training_says_at_once_that_there_is_no_gpu(monkeypatch, video):
+    monkeypatch.setattr(gpu_decode, "DEVICE", "cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     videos = Manifest(videos=(video,), classes=("a",), source=video.path)
     with pytest.raises(ConfigError, match=r"data\.decode_on is cuda, but .*leave it at cpu"):

@@ -8,10 +8,10 @@ import torch
 from drawn_videos import X264_GOP
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import decode, read
 
-from w3action.data import DecodeError, Video, decode
+from w3action.data import DecodeError, Video
 from w3action.data import shards as shards_module
-from w3action.data.entry import decode_video
 from w3action.data.shards import open_member
 
 DATA = bytes(range(200))
@@ -121,7 +121,7 @@ def test_decoding_a_member_equals_decoding_the_file(draw_video, tmp_path):
     shard.write_bytes(bytes(512) + data + bytes(512))
     asked = np.array([59, 3, 3, 20])
     video = Video(path=shard, label=0, byte_offset=512, num_bytes=len(data))
-    inside = decode_video(video, lambda _: asked, short_side=None)
+    inside = read(video, lambda _: asked, short_side=None)
     alone = decode(file, lambda _: asked)
     assert torch.equal(inside.frames, alone.frames)
     assert torch.equal(inside.pts_seconds, alone.pts_seconds)
@@ -132,4 +132,4 @@ def test_a_member_cut_in_two_is_named(draw_video, tmp_path):
     shard.write_bytes(data)
     video = Video(path=shard, label=0, byte_offset=len(data) // 2, num_bytes=len(data) // 4)
     with pytest.raises(DecodeError, match=r"a\.tar@\d+: .*damaged"):
-        decode_video(video, np.arange, short_side=None)
+        read(video, np.arange, short_side=None)

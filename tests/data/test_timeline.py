@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 from drawn_videos import VP9_FAST, X264_GOP, X264_OPEN_GOP, read_numbers, remux
+from reading import decode
 
-from w3action.data import decode
 from w3action.data.source import Source
-from w3action.data.span import Span
 from w3action.data.timeline import read_timeline
+from w3action.data.video import Span
 
 
 def test_only_packets_of_the_span_are_read(draw_video):

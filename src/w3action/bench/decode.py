@@ -23,11 +23,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from w3action.data.canvas import scaled_size
 from w3action.data.clip import Clip
-from w3action.data.decode import probe
-from w3action.data.entry import decode_video
+from w3action.data.decode import scaled_size
 from w3action.data.frames import ListedFrames, list_frames
+from w3action.data.open_frames import open_frames, probe
 from w3action.data.sampling import test_segments
 from w3action.data.shards import open_member
 from w3action.data.source import Source
@@ -141,13 +140,14 @@ class Job:
         self.num_segments, self.short_side = num_segments, size * 8 // 7
         self.transform = TestTransform(size=size, resize=self.short_side)
 
-    def pick(self, num_frames: int) -> np.ndarray:
-        """Indices of the frames wanted."""
-        return test_segments(num_frames, num_segments=self.num_segments)[0]
+    def indices(self, count: int) -> np.ndarray:
+        """Return the indices of the frames wanted, of `count`."""
+        return test_segments(count, num_segments=self.num_segments)[0]
 
     def run(self, video: Video) -> Float[Tensor, "1 c t h w"]:
         """By our decoder."""
-        return self.finish(decode_video(video, self.pick, short_side=self.short_side))
+        with open_frames(video, short_side=self.short_side) as frames:
+            return self.finish(frames.read(self.indices(frames.count)))
 
     def finish(self, clip: Clip) -> Float[Tensor, "1 c t h w"]:
         """Crop and normalise."""
@@ -178,7 +178,7 @@ class _Bare:
                 pts[place] = int(time_of_frame)
             groups = [
                 tuple((place + skipped, pts[place] not in targets) for place in range(first, last + 1))
-                for first, last, targets in frames.runs(np.unique(job.pick(len(frames.seconds))).tolist())
+                for first, last, targets in frames.runs(np.unique(job.indices(len(frames.seconds))).tolist())
             ]
             return cls(video.path, stream, tuple(groups))
 
@@ -205,7 +205,7 @@ def _torchcodec(job: Job, videos: Sequence[Video], *, seek_mode: Literal["exact"
 
     def run(path: str, transforms: Sequence[Resize]) -> Tensor:
         decoder = VideoDecoder(path, num_ffmpeg_threads=1, seek_mode=seek_mode, transforms=transforms)
-        found = decoder.get_frames_at(job.pick(len(decoder)).tolist())
+        found = decoder.get_frames_at(job.indices(len(decoder)).tolist())
         return job.finish(Clip(frames=found.data.transpose(0, 1), pts_seconds=found.pts_seconds))
 
     for video in videos:
@@ -220,7 +220,7 @@ def _decord(job: Job, videos: Sequence[Video]) -> Iterator[Way]:
 
     def run(path: str, width: int, height: int) -> Tensor:
         reader = VideoReader(path, num_threads=1, width=width, height=height)
-        indices = job.pick(len(reader)).tolist()
+        indices = job.indices(len(reader)).tolist()
         frames = torch.from_numpy(reader.get_batch(indices).asnumpy()).permute(3, 0, 1, 2)
         seconds = torch.from_numpy(np.asarray(reader.get_frame_timestamp(indices))[:, 0].astype(np.float64))
         return job.finish(Clip(frames=frames, pts_seconds=seconds))

@@ -7,14 +7,14 @@ w3action.
 """
 
 from w3action.data.cache import FrameCache
-from w3action.data.clip import BadVideo, Clip, ClipBatch, Sample, collate
-from w3action.data.decode import DecodeError, VideoInfo, decode, probe
+from w3action.data.clip import BadVideo, Clip, ClipBatch, Frames, Sample, collate
 from w3action.data.flips import FlipMap, find_flip_pairs, mirror_name
-from w3action.data.loading import EpochBatchSampler, VideoDataset, make_loader, read_clip
-from w3action.data.manifest import Manifest, read_manifest, write_manifest
+from w3action.data.loading import EpochBatchSampler, VideoDataset, make_loader
+from w3action.data.manifest import Manifest, hold_out, keep_fraction, read_manifest, write_manifest
 from w3action.data.mirror import FetchError, mirror_index
+from w3action.data.open_frames import VideoInfo, open_frames, probe
 from w3action.data.sampling import test_dense, test_segments, train_dense, train_segments, twice_segments
-from w3action.data.subsets import hold_out, keep_fraction
+from w3action.data.source import DecodeError
 from w3action.data.transforms import TestTransform, TrainTransform, Transform, denormalize, normalize
 from w3action.data.video import ManifestError, Video
 
@@ -27,6 +27,7 @@ __all__ = [
     "FetchError",
     "FlipMap",
     "FrameCache",
+    "Frames",
     "Manifest",
     "ManifestError",
     "Sample",
@@ -37,7 +38,6 @@ __all__ = [
     "VideoDataset",
     "VideoInfo",
     "collate",
-    "decode",
     "denormalize",
     "find_flip_pairs",
     "hold_out",
@@ -46,8 +46,8 @@ __all__ = [
     "mirror_index",
     "mirror_name",
     "normalize",
+    "open_frames",
     "probe",
-    "read_clip",
     "read_manifest",
     "test_dense",
     "test_segments",

@@ -1,21 +1,42 @@
-"""Decoded clips kept in memory, so that a small data set is decoded once and not in every epoch.
+"""Decoded videos kept in memory, so that a small data set is decoded once and not in every epoch.
 
 Meant for `num_workers=0`: every worker process of a data loader would fill a cache of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 
-from w3action.data.clip import Clip
-from w3action.data.entry import decode_video
+from w3action.data.clip import Clip, Frames
+from w3action.data.sampling import check_indices
 from w3action.data.video import Video
 
 
-class FrameCache:
-    """Keeps all frames of a video's span, uint8 at `short_side`, until `max_bytes` are used up.
+class CachedVideo:
+    """All frames of a video's span in memory: the `Frames` of a clip."""
 
-    From the first clip on that does not fit, further videos are decoded as if there were no cache.
+    def __init__(self, clip: Clip):
+        self.clip = clip
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        return self.clip.num_frames
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> Clip:
+        """Copy frames; see `Frames.read`."""
+        flat = check_indices(indices, count=self.count)
+        # Indexed as the frames lie in memory, (t, h, w, c), so that what comes out lies the same way.
+        return Clip(
+            frames=self.clip.frames.permute(1, 2, 3, 0)[flat].permute(3, 0, 1, 2),
+            pts_seconds=self.clip.pts_seconds[flat],
+        )
+
+
+class FrameCache:
+    """Keeps all frames of videos' spans, uint8 as they were opened, until `max_bytes` are used up.
+
+    From the first one on that does not fit, nothing more is kept.
     """
 
     def __init__(self, max_bytes: int):
@@ -23,43 +44,28 @@ class FrameCache:
             raise ValueError(f"max_bytes is {max_bytes} but must be at least 0: give for example 4 << 30 for 4 GiB")
         self.max_bytes = max_bytes
         self.num_bytes = 0
-        self._is_full = False
+        self.is_full = False
         self._clips: dict[tuple, Clip] = {}
 
     def __len__(self) -> int:
-        """Number of clips kept."""
+        """Return the number of videos kept."""
         return len(self._clips)
 
-    def get(self, video: Video, short_side: int | None) -> Clip:
-        """All frames of the video's span, kept if they fit.
+    def find(self, video: Video, short_side: int | None) -> CachedVideo | None:
+        """Return the frames of a video's span as they were kept at `short_side`, or None."""
+        clip = self._clips.get((*video.place, short_side))
+        return None if clip is None else CachedVideo(clip)
+
+    def keep(self, video: Video, short_side: int | None, frames: Frames) -> CachedVideo:
+        """Read all frames of an opened video, and keep them if they fit.
 
         Raises:
-            DecodeError: as for `decode`.
+            DecodeError: the video is damaged.
         """
-        key = (*video.place, short_side)
-        if key in self._clips:
-            return self._clips[key]
-        clip = decode_video(video, np.arange, short_side=short_side)
-        if self.num_bytes + clip.frames.nbytes <= self.max_bytes and not self._is_full:
+        clip = frames.read(np.arange(frames.count))
+        if self.num_bytes + clip.frames.nbytes <= self.max_bytes and not self.is_full:
             self.num_bytes += clip.frames.nbytes
-            self._clips[key] = clip
+            self._clips[(*video.place, short_side)] = clip
         else:
-            self._is_full = True
-        return clip
-
-    def pick(self, video: Video, pick: Callable[[int], np.ndarray], *, short_side: int | None) -> Clip:
-        """The frames that `pick` wants, as `decode` gives them.
-
-        Raises:
-            DecodeError: as for `decode`.
-        """
-        key = (*video.place, short_side)
-        if self._is_full and key not in self._clips:
-            return decode_video(video, pick, short_side=short_side)
-        clip = self.get(video, short_side)
-        indices = np.asarray(pick(clip.num_frames)).ravel()
-        return Clip(
-            # Indexed as the frames lie in memory, (t, h, w, c), so that what comes out lies the same way.
-            frames=clip.frames.permute(1, 2, 3, 0)[indices].permute(3, 0, 1, 2),
-            pts_seconds=clip.pts_seconds[indices],
-        )
+            self.is_full = True
+        return CachedVideo(clip)

@@ -9,7 +9,9 @@ five flows), t frames, h and w pixels. They are never folded into one another he
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
@@ -28,10 +30,39 @@ class Clip:
     frames: UInt8[Tensor, "c t h w"]
     pts_seconds: Float[Tensor, " t"]
 
+    @classmethod
+    def of_images(cls, images: UInt8[np.ndarray, "t h w c"], seconds: Float[np.ndarray, " t"]) -> "Clip":
+        """Take images as they lie in memory, without copying them."""
+        return cls(frames=torch.from_numpy(images).permute(3, 0, 1, 2), pts_seconds=torch.from_numpy(seconds))
+
     @property
     def num_frames(self) -> int:
         """Number of frames t."""
         return self.frames.shape[1]
+
+    def split(self, num_frames: int) -> list["Clip"]:
+        """Return clips of so many successive frames each."""
+        parts = zip(self.frames.split(num_frames, dim=1), self.pts_seconds.split(num_frames), strict=True)
+        return [Clip(frames, seconds) for frames, seconds in parts]
+
+
+@runtime_checkable
+class Frames(Protocol):
+    """An opened video: how many frames it, or its span, has; and any of them as a clip. See `open_frames`."""
+
+    @property
+    def count(self) -> int:
+        """Number of frames (of flow: of flows), at least 1; indices count from 0 within the span."""
+        ...
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> Clip:
+        """Return the frames of these indices, of any shape (read row by row), in any order, with repetitions.
+
+        Raises:
+            DecodeError: the video is damaged.
+            ValueError: no indices, or some outside of [0, count).
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -73,15 +104,15 @@ class ClipBatch:
     bad: tuple[BadVideo, ...] = ()
 
     def __len__(self) -> int:
-        """Number of good samples b."""
+        """Return the number of good samples b."""
         return self.clips.shape[0]
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "ClipBatch":
-        """The same batch with its tensors on `device`."""
+        """Return the same batch with its tensors on `device`."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "ClipBatch":
-        """The same batch in page-locked memory; the data loader calls this where `pin_memory=True`."""
+        """Return the same batch in page-locked memory; the data loader calls this where `pin_memory=True`."""
         return self._map(torch.Tensor.pin_memory)
 
     def _map(self, move) -> "ClipBatch":

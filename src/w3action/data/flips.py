@@ -4,7 +4,7 @@ A mirrored "Swiping Left" is a "Swiping Right": flipping such a video without sw
 opposite. Names are compared word by word, so "left_right" pairs with "right_left" and "bright" means no side.
 
 `find_flip_pairs(classes)` -> `FlipMap`: a permutation of class ids, the pairs it swaps, and the classes that
-speak of a side while their mirror image is not among the classes (for these no flip is right).
+name a side while their mirror image is not among the classes (for these no flip is right).
 """
 
 import re
@@ -35,7 +35,7 @@ class FlipMap:
         permutation: permutation[label] is the label of the mirrored video (the label itself where nothing
             swaps).
         pairs: the pairs that swap, as (lower, higher) class ids in order.
-        unpaired: names of classes that speak of a side but whose mirror is not a class.
+        unpaired: names of classes that name a side but whose mirror is not a class.
     """
 
     permutation: tuple[int, ...]
@@ -44,7 +44,7 @@ class FlipMap:
 
 
 def mirror_name(name: str) -> str:
-    """The name of the mirrored action: left <-> right, clockwise <-> counterclockwise; the case is kept.
+    """Return the name of the mirrored action: left <-> right, clockwise <-> counterclockwise; the case is kept.
 
     "anticlockwise" becomes "clockwise", and "clockwise" becomes "counterclockwise". A name without a side
     comes back as it is.
@@ -83,7 +83,7 @@ def _plain(word: str) -> str:
 
 
 def _key(name: str) -> str:
-    """A name with its case and its spelling of counterclockwise evened out."""
+    """Return a name with its case and its spelling of counterclockwise evened out."""
     spelled = _SIDE.sub(lambda match: _plain(match["word"]).replace("anticlock", "counterclock"), name)
     return spelled.lower()
 

@@ -19,7 +19,7 @@ section 3; "Temporal Segment Networks" (Wang et al., ECCV 2016), section 3.2, fo
 8 bits; "Fast Optical Flow using Dense Inverse Search" (Kroeger et al., ECCV 2016). What differs: the two used TV-L1.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,12 +28,10 @@ import torch
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
-from w3action.data.clip import Clip
-from w3action.data.decode import DecodeError
-from w3action.data.entry import decode_video
-from w3action.data.flow_images import find_flow_images
+from w3action.data.clip import Clip, Frames
+from w3action.data.flow_images import FlowImages
 from w3action.data.sampling import check_indices
-from w3action.data.video import Video
+from w3action.data.source import DecodeError
 
 FLOWS_PER_SEGMENT = 5
 MAX_PIXELS = 20.0  # of a displacement; larger ones are clipped
@@ -41,66 +39,74 @@ ZERO_LEVEL = 128
 LEVELS_PER_PIXEL = 127 / MAX_PIXELS
 STD = 0.226  # of levels / 255, as ImageNet's deviations are given
 
-# (video, pick, *, short_side) -> the frames that `pick` wants: `decode_video`, or a cache's `pick`
-ReadFrames = Callable[..., Clip]
 
-
-def read_flow(
-    video: Video,
-    pick: Callable[[int], Sequence[int] | np.ndarray],
-    *,
-    short_side: int | None,
-    read_frames: ReadFrames = decode_video,
-) -> Clip:
-    """Read stacks of flows: stored ones where `video.path` is a folder of them, else computed from frames.
+class StoredFlow:
+    """Stacks of flows that lie in a folder as images: their `Frames`.
 
     Args:
-        video: an entry of a manifest.
-        pick: called once with the number of flows; returns the first flow of each stack, of any shape.
-        short_side: what frames (or stored flows) are scaled to, in pixels; None leaves them.
-        read_frames: what reads frames, for example out of a cache.
-
-    Returns:
-        The stacks in the order of the indices, (10, t, h, w); the times are those of their first frames.
-
-    Raises:
-        DecodeError: as for `decode`; frames too small for flow; stored flow that is damaged or incomplete.
-        ValueError: `pick` returned no indices or some outside of [0, number of flows); OpenCV is not installed.
+        images: the flows of a video or of its span.
+        short_side: what they are scaled to, in pixels; None leaves them.
     """
-    stored = find_flow_images(video)
-    if stored is not None:
-        starts = check_indices(pick(len(stored)), num_frames=len(stored), of="flows")
-        stacks = successive(starts, num_flows=len(stored))
+
+    def __init__(self, images: FlowImages, *, short_side: int | None):
+        self.images, self.short_side = images, short_side
+
+    @property
+    def count(self) -> int:
+        """Number of flows."""
+        return len(self.images)
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> Clip:
+        """Read the stacks that begin with these flows, (10, t, h, w); times are those of their first frames.
+
+        Raises:
+            DecodeError: stored flow that is damaged.
+            ValueError: no indices, or some outside of [0, count).
+        """
+        starts = check_indices(indices, count=self.count)
+        stacks = successive(starts, num_flows=self.count)
         wanted, places = np.unique(stacks, return_inverse=True)
-        levels = stored.read(wanted, short_side=short_side)
-        return Clip(frames=_stack(levels, places.reshape(stacks.shape)), pts_seconds=stored.seconds(starts))
+        levels = self.images.read(wanted, short_side=self.short_side)
+        return Clip(frames=_stack(levels, places.reshape(stacks.shape)), pts_seconds=self.images.seconds(starts))
 
-    starts, stacks, last_frame = np.zeros(0, np.int64), np.zeros((0, FLOWS_PER_SEGMENT), np.int64), 0
 
-    def pick_frames(num_frames: int) -> np.ndarray:
-        nonlocal starts, stacks, last_frame
-        last_frame, num_flows = num_frames - 1, max(1, num_frames - 1)
-        starts = check_indices(pick(num_flows), num_frames=num_flows, of="flows")
-        stacks = successive(starts, num_flows=num_flows)
-        return np.union1d(stacks, np.minimum(stacks + 1, last_frame))
+class ComputedFlow:
+    """Stacks of flows computed from the frames of an opened video: their `Frames`; `name` is for errors."""
 
-    clip = read_frames(video, pick_frames, short_side=short_side)
-    frames = np.union1d(stacks, np.minimum(stacks + 1, last_frame))
-    wanted, places = np.unique(stacks, return_inverse=True)
-    befores, afters = np.searchsorted(frames, wanted), np.searchsorted(frames, np.minimum(wanted + 1, last_frame))
-    pairs = list(zip(befores.tolist(), afters.tolist(), strict=True))
-    try:
-        levels = to_levels(compute_flows(clip.frames, pairs))
-    except FrameSizeError as error:
-        raise DecodeError(f"{video.path}: {error}") from error
-    return Clip(
-        frames=_stack(levels, places.reshape(stacks.shape)),
-        pts_seconds=clip.pts_seconds[torch.from_numpy(np.searchsorted(frames, starts))],
-    )
+    def __init__(self, frames: Frames, *, name: str):
+        self.frames, self.name = frames, name
+
+    @property
+    def count(self) -> int:
+        """Number of flows: one less than frames, but at least one."""
+        return max(1, self.frames.count - 1)
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> Clip:
+        """Compute the stacks that begin with these flows, (10, t, h, w); times are those of their first frames.
+
+        Raises:
+            DecodeError: a damaged video; frames too small for flow.
+            ValueError: no indices, or some outside of [0, count); OpenCV is not installed.
+        """
+        starts = check_indices(indices, count=self.count)
+        stacks = successive(starts, num_flows=self.count)
+        wanted, places = np.unique(stacks, return_inverse=True)
+        afters = np.minimum(wanted + 1, self.frames.count - 1)
+        numbers = np.union1d(wanted, afters)
+        clip = self.frames.read(numbers)
+        pairs = zip(np.searchsorted(numbers, wanted).tolist(), np.searchsorted(numbers, afters).tolist(), strict=True)
+        try:
+            levels = to_levels(compute_flows(clip.frames, list(pairs)))
+        except FrameSizeError as error:
+            raise DecodeError(self.name, str(error), "give larger ones") from error
+        return Clip(
+            frames=_stack(levels, places.reshape(stacks.shape)),
+            pts_seconds=clip.pts_seconds[torch.from_numpy(np.searchsorted(numbers, starts))],
+        )
 
 
 def successive(starts: Int64[np.ndarray, " t"], *, num_flows: int) -> Int64[np.ndarray, "t 5"]:
-    """The flows of each stack; beyond the end of the video its last one."""
+    """Return the flows of each stack; beyond the end of the video its last one."""
     return np.minimum(starts[:, None] + np.arange(FLOWS_PER_SEGMENT), num_flows - 1)
 
 
@@ -130,9 +136,7 @@ def compute_flows(frames: UInt8[Tensor, "3 t h w"], pairs: Sequence[tuple[int, i
                 flows[place] = estimator.calc(grays[before], grays[after], None)
             except cv2.error as error:
                 height, width = images.shape[1:3]
-                raise FrameSizeError(
-                    f"frames of {width}x{height} pixels are too small for optical flow; give larger ones"
-                ) from error
+                raise FrameSizeError(f"frames of {width}x{height} pixels are too small for optical flow") from error
     return flows
 
 
@@ -163,18 +167,18 @@ def _one_thread(cv2: Any) -> Iterator[None]:
 
 
 def to_levels(flows: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    """Displacements in pixels to 8 bits: 1 (20 pixels to the left or up), 128 (none), 255 (20 to the right or down)."""
+    """Turn displacements in pixels to 8 bits: 1 (20 pixels to the left or up), 128 (none), 255 (20 to the right or down)."""
     clipped = np.clip(np.nan_to_num(flows), -MAX_PIXELS, MAX_PIXELS)
     return np.rint(ZERO_LEVEL + clipped * LEVELS_PER_PIXEL).astype(np.uint8)
 
 
 def to_pixels(levels: UInt8[Tensor, "*batch 10 t h w"]) -> Float[Tensor, "*batch 10 t h w"]:
-    """The displacements, in pixels, that levels stand for: to within half of 20 / 127 pixels of what was computed."""
+    """Return the displacements in pixels that levels stand for, to within half of 20 / 127 pixels of what was computed."""
     return (levels.float() - ZERO_LEVEL) / LEVELS_PER_PIXEL
 
 
 def mirror_flow(levels: UInt8[Tensor, "*batch 10 t h w"]) -> UInt8[Tensor, "*batch 10 t h w"]:
-    """The flow of the mirrored video: every map mirrored, and what moved to the right moves to the left."""
+    """Return the flow of the mirrored video: every map mirrored, and what moved to the right moves to the left."""
     mirrored = levels.flip(-1)
     x = mirrored[..., 0::2, :, :, :]
     x.copy_((2 * ZERO_LEVEL - x.int()).clamp_(max=255))

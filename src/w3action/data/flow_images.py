@@ -23,8 +23,8 @@ from jaxtyping import Float64, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from w3action.data.decode import DecodeError
 from w3action.data.frame_folder import NOMINAL_FPS
+from w3action.data.source import DecodeError
 from w3action.data.video import IMAGE_SUFFIXES, Video
 
 _NAMED = re.compile(r"(?:flow_|\d+-)([xy])_(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
@@ -42,11 +42,11 @@ class FlowImages:
     fps: float = NOMINAL_FPS
 
     def __len__(self) -> int:
-        """Number of flows."""
+        """Return the number of flows."""
         return len(self.x)
 
     def seconds(self, flows: Int64[np.ndarray, " t"]) -> Float64[Tensor, " t"]:
-        """Times, as those of a folder of frames."""
+        """Return times, as those of a folder of frames."""
         return torch.from_numpy((self.first + flows) / self.fps)
 
     def read(self, flows: Int64[np.ndarray, " n"], *, short_side: int | None) -> UInt8[np.ndarray, "n h w 2"]:
@@ -59,7 +59,7 @@ class FlowImages:
         sizes = {image.shape for pair in pairs for image in pair}
         if len(sizes) > 1:
             given = ", ".join(f"{width}x{height}" for height, width in sorted(sizes))
-            raise DecodeError(f"{self.path}: flow images of the sizes {given}; compute them again, all of one size")
+            raise DecodeError(self.path, f"flow images of the sizes {given}", "compute them again, all of one size")
         return np.stack([np.stack(pair, axis=-1) for pair in pairs])
 
 
@@ -82,17 +82,18 @@ def find_flow_images(video: Video) -> FlowImages | None:
         alone = sorted(numbers.keys() - others.keys())
         if alone:
             raise DecodeError(
-                f"{video.path}: {numbers[alone[0]].name} has no {missing} image beside it ({len(alone)} such); copy or "
-                "compute the flow again"
+                video.path,
+                f"{numbers[alone[0]].name} has no {missing} image beside it ({len(alone)} such)",
+                "copy or compute the flow again",
             )
     if video.start_seconds is not None or video.end_seconds is not None:
-        raise DecodeError(f"{video.path}: stored flow has no times; give the span in frames, start_frame and end_frame")
+        raise DecodeError(video.path, "stored flow has no times", "give the span in frames, start_frame and end_frame")
     order = sorted(x)
     first = video.first_frame or 0
     count = len(order) - first if video.num_frames is None else max(1, video.num_frames - 1)
     order = order[first : first + count]
     if not order:
-        raise DecodeError(f"{video.path}: no flow from frame {first} on; it holds {len(x)} flows, correct the span")
+        raise DecodeError(video.path, f"no flow from frame {first} on", f"it holds {len(x)} flows, correct the span")
     paths = (tuple(numbered[number] for number in order) for numbered in (x, y))
     return FlowImages(video.path, *paths, first=first, fps=video.fps or NOMINAL_FPS)
 
@@ -126,7 +127,8 @@ def _read(path: Path, short_side: int | None) -> UInt8[np.ndarray, "h w"]:
         with Image.open(path) as image:
             gray = image.convert("L")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DecodeError(f"{path}: cannot be read as an image ({error}); copy or compute the flow again") from error
+        reason = f"cannot be read as an image ({error})"
+        raise DecodeError(path, reason, "copy or compute the flow again") from error
     if short_side is not None and min(gray.size) != short_side:
         gray = gray.resize(_scaled(gray.size, short_side), Image.Resampling.BILINEAR)
     return np.asarray(gray)

@@ -1,96 +1,74 @@
-"""From a folder of numbered images, which stands for a video, to the frames that were asked for.
+"""A folder of numbered images, which stands for a video: its frames by number.
 
 The frames are the folder's .jpg, .jpeg and .png files in the natural order of their names (img_2 before img_10),
 whatever the number of the first; `flow_x_*` and `flow_y_*`, which some extractors write beside them, are passed over.
 JPEG and PNG are decoded by FFmpeg (measured with scaling: 1.5 to 2.5 times as fast as Pillow, 0.8 to 1.4 times as
 torchvision) in its strict mode, so that a cut off image is found; what it refuses is given to Pillow, which reads more
-kinds. Scaling and conversion are those of `decode`. Orientation tags are ignored: frames are as the extractor wrote
-them. The folder tells no frame rate: `pts_seconds` count `fps` frames a second.
+kinds. Scaling and conversion are those of `OpenVideo`. Orientation tags are ignored: frames are as the extractor wrote
+them. The folder tells no frame rate: times count `fps` frames a second.
 """
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import cast, overload
 
 import av
 import numpy as np
-import torch
+from jaxtyping import Float64, Int64
 from PIL import Image
 
-from w3action.data.canvas import Canvas
-from w3action.data.clip import Clip
-from w3action.data.sampling import check_indices
 from w3action.data.source import MAX_PIXELS, DecodeError
-from w3action.data.span import Span
-from w3action.data.video import IMAGE_SUFFIXES
+from w3action.data.video import IMAGE_SUFFIXES, Span
 
 NOMINAL_FPS = 30.0
 _CODECS = {b"\xff\xd8": "mjpeg", b"\x89P": "png"}  # by the first two bytes
 _NUMBER = re.compile(r"(\d+)")
 
 
-def decode_folder(
-    folder: Path,
-    pick: Callable[[int], Sequence[int] | np.ndarray],
-    *,
-    start_seconds: float | None = None,
-    end_seconds: float | None = None,
-    first_frame: int | None = None,
-    num_frames: int | None = None,
-    short_side: int | None = None,
-    num_threads: int = 1,
-    fps: float = NOMINAL_FPS,
-) -> Clip:
-    """Decode chosen frames of a folder of images.
+class FolderFrames:
+    """The frames of a folder of images, or of a span of them in frames, by number.
 
     Args:
         folder: holds .jpg, .jpeg or .png files; others are ignored, and so are folders in it.
-        pick: called once with the number of frames of the span; returns indices of the frames wanted, of any shape
-            (read row by row), in any order, with repetitions.
-        start_seconds: refused, as is `end_seconds`: a folder of images knows no times.
-        end_seconds: refused.
-        first_frame: only frames from this one on, counted from 0 in the order of the names.
-        num_frames: only so many frames from `first_frame` on; fewer where the folder ends before.
-        short_side: scale frames, up or down, so that the shorter side has this many pixels.
-        num_threads: threads of the conversion.
-        fps: frames per second that `pts_seconds` count.
-
-    Returns:
-        The frames in the order of the indices, all of the first one's size.
+        span: in frames, counted from 0 in the order of the names.
+        fps: frames per second that `seconds` count.
 
     Raises:
-        DecodeError: no folder, no image in it, a broken image, a span in seconds or one that holds no frame.
-        ValueError: `pick` returned no indices, or some outside of [0, number of frames).
+        DecodeError: no folder, no image in it, a span in seconds or one that holds no frame.
     """
-    if short_side is not None and short_side < 1:
-        raise ValueError(f"short_side is {short_side} pixels but must be at least 1: give for example 256")
-    if start_seconds is not None or end_seconds is not None:
-        raise DecodeError(f"{folder}: a folder of images knows no times; give its span as start_frame, end_frame")
-    span = Span(first_frame=first_frame, num_frames=num_frames)
-    if fault := span.fault():
-        raise DecodeError(f"{folder}: {fault}")
-    names = list_images(folder)
-    if not names:
-        raise DecodeError(f"{folder}: holds no image; a folder that stands for a video holds .jpg or .png frames")
-    inside = range(len(names))[span.first_frame : span.stop_frame]
-    if not inside:
-        raise DecodeError(f"{folder}: no frame lies in {span}; the folder holds {len(names)}, correct the span")
-    indices = check_indices(pick(len(inside)), num_frames=len(inside))
-    wanted, places = np.unique(indices, return_inverse=True)  # decode each frame once
-    canvas = Canvas(len(indices), short_side=short_side, num_threads=num_threads, name=str(folder))
-    for order, index in enumerate(wanted.tolist()):
-        canvas.paint(decode_image(folder / names[inside[index]]), np.flatnonzero(places == order))
-    return Clip(
-        frames=torch.from_numpy(canvas.pixels).permute(3, 0, 1, 2),  # (c, t, h, w)
-        pts_seconds=torch.from_numpy((indices + inside.start) / fps),
-    )
+
+    def __init__(self, folder: Path, span: Span | None = None, *, fps: float | None = None):
+        span = span or Span()
+        self.folder, self.name = folder, str(folder)
+        if span.in_seconds:
+            reason = "a folder of images knows no times"
+            raise DecodeError(folder, reason, "give its span as start_frame, end_frame")
+        if fault := span.fault():
+            raise DecodeError(folder, *fault)
+        names = list_images(folder)
+        if not names:
+            raise DecodeError(folder, "holds no image", "a folder that stands for a video holds .jpg or .png frames")
+        self.names = names
+        self.numbers = range(len(names))[span.first_frame : span.stop_frame]
+        if not self.numbers:
+            raise DecodeError(folder, f"no frame lies in {span}", f"the folder holds {len(names)}, correct the span")
+        self.seconds: Float64[np.ndarray, " n"] = np.array(self.numbers) / (fps or NOMINAL_FPS)
+
+    def get(self, wanted: Int64[np.ndarray, " k"]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Give (index, frame) for every wanted index, in order.
+
+        Raises:
+            DecodeError: a broken image.
+        """
+        for index in wanted.tolist():
+            yield index, decode_image(self.folder / self.names[self.numbers[index]])
 
 
 def list_images(folder: Path) -> Sequence[str]:
-    """Names of the frames in a folder, in natural order; remembered until the folder changes.
+    """Return the names of the frames in a folder, in natural order; remembered until the folder changes.
 
     Raises:
         DecodeError: the folder is not there or cannot be read.
@@ -98,7 +76,7 @@ def list_images(folder: Path) -> Sequence[str]:
     try:
         return _list_images(str(folder), folder.stat().st_mtime_ns)
     except OSError as error:
-        raise DecodeError(f"{folder}: cannot be read as a folder of images ({error.strerror}); check it") from error
+        raise DecodeError(folder, f"cannot be read as a folder of images ({error.strerror})", "check it") from error
 
 
 @lru_cache(maxsize=4096)  # an epoch picks at random from some hundred folders of up to 100,000 frames
@@ -114,7 +92,7 @@ def _is_frame(name: str) -> bool:
 
 
 def natural_key(name: str) -> tuple:
-    """Sorts numbers in names as numbers: "img_2.jpg" before "img_10.jpg"."""
+    """Sort numbers in names as numbers: "img_2.jpg" before "img_10.jpg"."""
     parts = _NUMBER.split(name)
     return ([int(part) if place % 2 else part.lower() for place, part in enumerate(parts)], name)
 
@@ -149,7 +127,7 @@ class _Numbered(Sequence[str]):
 
 
 def decode_image(path: Path) -> av.VideoFrame:
-    """One image as a frame that `Canvas` paints.
+    """Return one image as a frame that `Canvas` paints.
 
     Raises:
         DecodeError: no such file, or one that is empty, cut off, damaged, too large or no image.
@@ -157,7 +135,7 @@ def decode_image(path: Path) -> av.VideoFrame:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DecodeError(f"{path}: cannot be read ({error.strerror}); extract the frames again") from error
+        raise DecodeError(path, f"cannot be read ({error.strerror})", "extract the frames again") from error
     codec_name = _CODECS.get(data[:2])
     # FFmpeg guesses the last rows of a JPEG that lacks up to a hundred bytes.
     is_whole = codec_name != "mjpeg" or data.endswith(b"\xff\xd9")
@@ -187,11 +165,11 @@ def _decode_by_pillow(path: Path) -> av.VideoFrame:
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise DecodeError(f"{path}: {image.width}x{image.height} pixels, at most {MAX_PIXELS} are decoded")
+                raise DecodeError(path, f"{image.width}x{image.height} pixels, at most {MAX_PIXELS} are decoded")
             pixels = np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, DecodeError):
             raise
         reason = " ".join(str(error).split())
-        raise DecodeError(f"{path}: no readable image ({reason}); extract the frames again") from error
+        raise DecodeError(path, f"no readable image ({reason})", "extract the frames again") from error
     return av.VideoFrame.from_ndarray(pixels, format="rgb24")

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from w3action.data.source import DecodeError, Source
-from w3action.data.span import Span
 from w3action.data.timeline import Timeline, read_timeline
+from w3action.data.video import Span
 
 # Where all frames must be decoded, those beyond this are decoded a second time instead of kept.
 MAX_HELD_BYTES = 64 << 20
@@ -24,20 +24,20 @@ MAX_UNDELIVERED = 2
 
 
 def list_frames(source: Source, span: Span | None = None) -> "ListedFrames | DecodedFrames":
-    """The frames of a span, at least one.
+    """List the frames of a span, at least one.
 
     Raises:
         DecodeError: the file is damaged or cut off, or shows no frame in the span.
     """
     span = span or Span()
     if fault := span.fault():
-        raise DecodeError(f"{source.name}: {fault}")
+        raise DecodeError(source.name, *fault)
     timeline = read_timeline(source, span)
     frames = ListedFrames(source, timeline) if timeline is not None else DecodedFrames(source, span)
     if not len(frames.seconds) and not span.in_seconds and not span.in_frames:
-        raise DecodeError(f"{source.name}: not one frame can be decoded; the file is damaged, fetch it again")
+        raise DecodeError(source.name, "not one frame can be decoded", "the file is damaged, fetch it again")
     if not len(frames.seconds):
-        raise DecodeError(f"{source.name}: no frame is shown in {span}; {_length_of(source)}, correct the span")
+        raise DecodeError(source.name, f"no frame is shown in {span}", f"{_length_of(source)}, correct the span")
     return frames
 
 
@@ -45,11 +45,12 @@ class ListedFrames:
     """The frames of a timeline, decoded from the key frame before each."""
 
     def __init__(self, source: Source, timeline: Timeline):
-        self.source, self.timeline = source, timeline
+        self.source, self.timeline, self.name = source, timeline, source.name
         self.seconds: Float64[np.ndarray, " n"] = timeline.seconds
 
     def get(self, wanted: Int64[np.ndarray, " k"]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """(index, frame) for every wanted index, in any order."""
+        """Give (index, frame) for every wanted index, in any order."""
+        self.source.restart_clock()
         missing = set(wanted.tolist())
         for skip_others in (True, False):  # the second time only for frames that did not come out
             for index, frame in self._decode(sorted(missing), skip_others=skip_others):
@@ -67,8 +68,9 @@ class ListedFrames:
                 for _, frame in self._decode([earlier], skip_others=False):
                     return frame
         raise DecodeError(
-            f"{self.source.name}: the decoder gave no frame {index} of {num_frames} "
-            f"({self.seconds[index]:.2f} s); the file is damaged, convert it again"
+            self.source.name,
+            f"the decoder gave no frame {index} of {num_frames} ({self.seconds[index]:.2f} s)",
+            "the file is damaged, convert it again",
         )
 
     def _decode(self, wanted: Sequence[int], *, skip_others: bool) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -77,7 +79,7 @@ class ListedFrames:
             yield from self._decode_run(packets, first, last, targets, skip_others=skip_others)
 
     def runs(self, wanted: Sequence[int]) -> Iterator[tuple[int, int, dict[int, int]]]:
-        """(first packet, last packet, {pts: index of the wanted frame}), disjoint, in decode order."""
+        """Give (first packet, last packet, {pts: index of the wanted frame}), disjoint, in decode order."""
         timeline = self.timeline
         runs: list[list[int]] = []
         last = -2
@@ -124,8 +126,10 @@ class ListedFrames:
         except av.error.FFmpegError as error:
             index = min(waiting.values())
             raise DecodeError(
-                f"{self.source.name}: decoding failed before frame {index} of {len(self.seconds)} "
-                f"({self.seconds[index]:.2f} s): {self.source.reason(error)}; the file is damaged, fetch it again"
+                self.source.name,
+                f"decoding failed before frame {index} of {len(self.seconds)} ({self.seconds[index]:.2f} s): "
+                f"{self.source.reason(error)}",
+                "the file is damaged, fetch it again",
             ) from error
 
 
@@ -133,7 +137,7 @@ class DecodedFrames:
     """The frames of a span as they come out of a full sequential decode, which numbers and times them."""
 
     def __init__(self, source: Source, span: Span):
-        self.source = source
+        self.source, self.name = source, source.name
         self.held: list[av.VideoFrame] | None = []
         pts, num_bytes = [], 0
         for frame in self._decode_all():
@@ -155,11 +159,12 @@ class DecodedFrames:
                 return (times - times[:1]) * float(stream.time_base)
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
-            raise DecodeError(f"{self.source.name}: neither frame times nor a frame rate is stored; convert it")
+            raise DecodeError(self.source.name, "neither frame times nor a frame rate is stored", "convert it")
         return np.arange(len(pts)) / float(rate)
 
     def get(self, wanted: Int64[np.ndarray, " k"]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """(index, frame) for every wanted index, in order."""
+        """Give (index, frame) for every wanted index, in order."""
+        self.source.restart_clock()
         index_of = {int(self.numbers[index]): int(index) for index in wanted}
         frames: Iterable[av.VideoFrame] = self._decode_all() if self.held is None else self.held
         for number, frame in enumerate(frames):
@@ -177,8 +182,9 @@ class DecodedFrames:
                     yield frame
         except av.error.FFmpegError as error:
             raise DecodeError(
-                f"{self.source.name}: decoding failed after {number} frames: {self.source.reason(error)}; the file is "
-                "damaged, fetch or convert it again"
+                self.source.name,
+                f"decoding failed after {number} frames: {self.source.reason(error)}",
+                "the file is damaged, fetch or convert it again",
             ) from error
 
 

@@ -16,11 +16,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from w3action.clip_format import Modality
 from w3action.data.cache import FrameCache
-from w3action.data.clip import BadVideo, Clip, Sample, collate
-from w3action.data.decode import DecodeError
-from w3action.data.entry import decode_video
-from w3action.data.flow import ReadFrames, read_flow
-from w3action.data.gpu_decode import decode_video_on_gpu
+from w3action.data.clip import BadVideo, Sample, collate
+from w3action.data.open_frames import open_frames
+from w3action.data.source import DecodeError
 from w3action.data.transforms import Transform
 from w3action.data.video import Video
 from w3action.kernels import pixels
@@ -60,20 +58,22 @@ class VideoDataset(Dataset):
         decode_on: Literal["cpu", "cuda"] = "cpu",
     ):
         self.videos, self.sample, self.transform = tuple(videos), sample, transform
-        self.flip_map, self.seed, self.short_side, self.cache = flip_map, seed, short_side, cache
-        self.modality: Modality = modality
-        self.decode_on = decode_on
+        self.flip_map, self.seed, self.decode_on = flip_map, seed, decode_on
+        self.open = partial(open_frames, short_side=short_side, cache=cache, modality=modality, decode_on=decode_on)
 
     def __len__(self) -> int:
-        """Number of videos."""
+        """Return the number of videos."""
         return len(self.videos)
 
     def __getitem__(self, index: Key) -> Sample | BadVideo:
-        """The sample of (epoch, index): its views lie clip by clip, and within a clip crop by crop."""
+        """Return the sample of (epoch, index): its views lie clip by clip, and within a clip crop by crop."""
         epoch, place = index
         video = self.videos[place]
         try:
-            clips = self._decode(video, np.random.default_rng((self.seed, epoch, place)))
+            with self.open(video) as frames:
+                # (clips, segments)
+                indices = self.sample(frames.count, rng=np.random.default_rng((self.seed, epoch, place)))
+                clips = frames.read(indices).split(indices.shape[1])
         except DecodeError as error:
             return BadVideo(index=place, path=str(video.path), reason=str(error))
         views, flipped = [], False
@@ -85,39 +85,6 @@ class VideoDataset(Dataset):
             labels = tuple(self.flip_map[label] for label in labels)
         whole = views[0] if len(views) == 1 else torch.cat(views)
         return Sample(views=whole, label=labels[0], index=place, others=labels[1:])
-
-    def _decode(self, video: Video, rng: np.random.Generator) -> list[Clip]:
-        shape = (1, 1)
-
-        def pick(num_frames: int) -> np.ndarray:
-            nonlocal shape
-            indices = self.sample(num_frames, rng=rng)
-            shape = indices.shape
-            return indices
-
-        without_cache = decode_video_on_gpu if self.decode_on == "cuda" else decode_video
-        read_frames = without_cache if self.cache is None else self.cache.pick
-        whole = read_clip(video, pick, short_side=self.short_side, modality=self.modality, read_frames=read_frames)
-        frames, times = whole.frames.split(shape[1], dim=1), whole.pts_seconds.split(shape[1])
-        return [Clip(frames=f, pts_seconds=s) for f, s in zip(frames, times, strict=True)]
-
-
-def read_clip(
-    video: Video,
-    pick: Callable[[int], np.ndarray],
-    *,
-    short_side: int | None,
-    modality: Modality,
-    read_frames: ReadFrames = decode_video,
-) -> Clip:
-    """Read the frames, or the stacks of flows, that `pick` wants of a video.
-
-    Raises:
-        DecodeError: as for `decode` and `read_flow`.
-    """
-    if modality == "flow":
-        return read_flow(video, pick, short_side=short_side, read_frames=read_frames)
-    return read_frames(video, pick, short_side=short_side)
 
 
 class EpochBatchSampler(Sampler[list[Key]]):
@@ -173,11 +140,11 @@ class EpochBatchSampler(Sampler[list[Key]]):
         self._share: list[int] = order[rank::world_size].tolist()
 
     def __len__(self) -> int:
-        """Number of batches left."""
+        """Return the number of batches left."""
         return max(0, -(-len(self._share) // self.batch_size) - self.first_batch)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        """Batches from `first_batch` on."""
+        """Give batches from `first_batch` on."""
         for start in range(self.first_batch * self.batch_size, len(self._share), self.batch_size):
             yield [(self.epoch, index) for index in self._share[start : start + self.batch_size]]
 
@@ -185,7 +152,7 @@ class EpochBatchSampler(Sampler[list[Key]]):
 def make_loader(
     dataset: VideoDataset, sampler: Sampler[list[Key]], *, num_workers: int, pin_memory: bool = False
 ) -> DataLoader:
-    """A loader of `ClipBatch`es; each worker computes on one thread."""
+    """Make a loader of `ClipBatch`es; each worker computes on one thread."""
     on_gpu = num_workers > 0 and dataset.decode_on == "cuda"
     if num_workers > 0:
         pixels.prepare()

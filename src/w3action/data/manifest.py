@@ -53,11 +53,11 @@ class Manifest:
         return tuple(sorted({video.split for video in self.videos if video.split is not None}))
 
     def has_split(self, name: str) -> bool:
-        """Whether videos are of a split; "val", "valid" and "validation" are the same."""
+        """Tell whether videos are of a split; "val", "valid" and "validation" are the same."""
         return any(same_split(found, name) for found in self.splits)
 
     def split(self, name: str) -> "Manifest":
-        """The videos of one split; "val", "valid" and "validation" are the same.
+        """Return the videos of one split; "val", "valid" and "validation" are the same.
 
         Raises:
             ManifestError: no video is of that split.
@@ -71,7 +71,7 @@ class Manifest:
         return replace(self, videos=videos)
 
     def by_labelling(self) -> dict[str, "Manifest"]:
-        """The same videos once by each labelling, with its own classes and class ids; itself as "" if it has one."""
+        """Return the same videos once by each labelling, with its own classes and class ids; itself as "" if it has one."""
         if not self.labellings:
             return {"": self}
         parts, start = {}, 0
@@ -83,7 +83,7 @@ class Manifest:
         return parts
 
     def label_names(self) -> dict[str, list[str]]:
-        """The label of every video by column: "label", or the name of each labelling."""
+        """Return the label of every video by column: "label", or the name of each labelling."""
         return {
             column or "label": [part.classes[video.label] for video in part.videos]
             for column, part in self.by_labelling().items()
@@ -156,14 +156,14 @@ def _read_labellings(
 
 
 def find_class_list(source: Path, label_column: str) -> Path:
-    """Where the classes of a manifest's column are listed, if they are: `classes_COLUMN.txt`, or else `classes.txt`."""
+    """Find where the classes of a manifest's column are listed, if they are: `classes_COLUMN.txt`, or else `classes.txt`."""
     folder = source if source.is_dir() else source.parent
     own = folder / f"classes_{label_column}.txt"
     return own if own.is_file() else folder / "classes.txt"
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
-    """Class names of a file with one a line, in the order of their ids; none where there is no such file.
+    """Read the class names of a file with one a line, in the order of their ids; none where there is no such file.
 
     Raises:
         ManifestError: it is no text.
@@ -219,7 +219,7 @@ def _resolve(
     listed: tuple[str, ...],
     by_id: bool,
 ) -> tuple[tuple[str, ...], list[int]]:
-    """Class names, and the class id of every row (listed: classes.txt; by_id: whether ids may index it)."""
+    """Return class names, and the class id of every row (listed: classes.txt; by_id: whether ids may index it)."""
     found = {row.label for row in rows}
     sorted_found = tuple(sorted(found, key=int if all(map(_is_id, found)) else None))
     if classes is not None:
@@ -241,7 +241,7 @@ def _resolve(
 
 
 def _labels_of(names: tuple[str, ...], found: set[str]) -> dict[str, int]:
-    """Class id of each label: by name, or the number itself if all labels are numbers and none is a name."""
+    """Return the class id of each label: by name, or the number itself if all labels are numbers and none is a name."""
     if found and all(map(_is_id, found)) and not found & set(names):
         return {label: int(label) for label in found if int(label) < len(names)}
     return {name: place for place, name in enumerate(names)}
@@ -252,7 +252,7 @@ def _is_id(label: str) -> bool:
 
 
 def same_split(split: str, other: str) -> bool:
-    """Whether two names mean one split, as "val" and "validation" do."""
+    """Tell whether two names mean one split, as "val" and "validation" do."""
     return SPLITS.get(split.lower(), split) == SPLITS.get(other.lower(), other)
 
 
@@ -278,3 +278,46 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     csv.write_csv(
         table.drop_columns([name for name in table.column_names if table[name].null_count == len(rows)]), path
     )
+
+
+def hold_out(manifest: Manifest, *, fraction: float = 0.2, seed: int = 0) -> tuple[Manifest, Manifest]:
+    """Split a manifest into (train, val): about `fraction` of each class's files for val, chosen by `seed`.
+
+    Spans of one file stay together (the file counts for the class of its first span). A class of at least two
+    files gives at least one to each part; the order of the videos is kept.
+    """
+    if not 0 < fraction < 1:
+        raise ManifestError(f"fraction is {fraction} but must lie between 0 and 1: give for example 0.2")
+    files: dict[int, list[tuple]] = {}
+    for file, label in {video.file: video.label for video in reversed(manifest.videos)}.items():
+        files.setdefault(label, []).append(file)
+    held: set[tuple] = set()
+    for label, found in files.items():
+        count = min(max(1, round(fraction * len(found))), len(found) - 1)
+        order = np.random.default_rng((seed, label)).permutation(len(found))
+        found.sort(key=lambda file: (file[0], file[1] or 0))
+        held.update(found[place] for place in order[:count])
+    parts = (
+        [v for v in manifest.videos if v.file not in held],
+        [v for v in manifest.videos if v.file in held],
+    )
+    train, val = (replace(manifest, videos=tuple(part)) for part in parts)
+    return train, val
+
+
+def keep_fraction(manifest: Manifest, *, fraction: float, seed: int = 0) -> Manifest:
+    """Keep about `fraction` of each class's videos, at least one, in their order: for learning curves.
+
+    Of one seed, a smaller fraction's videos are among those of every larger one.
+
+    Raises:
+        ManifestError: the fraction is not in (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise ManifestError(f"fraction is {fraction} but must lie in (0, 1]: give for example 0.25")
+    kept: set[int] = set()
+    for label in range(len(manifest.classes)):
+        places = [place for place, video in enumerate(manifest.videos) if video.label == label]
+        count = max(1, round(fraction * len(places)))
+        kept.update(np.random.default_rng((seed, label)).permutation(places)[:count].tolist())
+    return replace(manifest, videos=tuple(v for place, v in enumerate(manifest.videos) if place in kept))

@@ -34,7 +34,7 @@ class Row:
 
 
 def read_further_columns(source: Path) -> list[dict[str, str]]:
-    """What each row says beyond `label` and what is read as a video's place, as texts; empty cells are left out.
+    """Read what each row says beyond `label` and what is read as a video's place, as texts; empty cells are left out.
 
     Raises:
         ManifestError: it cannot be read.
@@ -122,7 +122,7 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> list:
 
 
 def _place_of(values: dict[str, Any]) -> dict[str, Any]:
-    """Fields of `Video` from the numbers of a row."""
+    """Return fields of `Video` from the numbers of a row."""
     first, end = values.pop("start_frame"), values.pop("end_frame")
     place = {name: value for name, value in values.items() if value is not None}
     if first is not None:

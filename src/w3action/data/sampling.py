@@ -17,7 +17,7 @@ Indices = Int64[np.ndarray, "clips segments"]
 
 
 def train_segments(num_frames: int, *, num_segments: int, rng: np.random.Generator) -> Indices:
-    """One random frame of each of `num_segments` equal parts.
+    """Draw one random frame of each of `num_segments` equal parts.
 
     With d = num_frames // num_segments, segment i gives frame i * d + a random one of its d; the remainder at
     the end of the video is never seen. A video of fewer frames than segments gives frame 0 for all of them.
@@ -30,21 +30,21 @@ def train_segments(num_frames: int, *, num_segments: int, rng: np.random.Generat
 
 
 def test_segments(num_frames: int, *, num_segments: int) -> Indices:
-    """The middle frame of each segment: int(tick / 2 + tick * i) with tick = num_frames / num_segments."""
+    """Take the middle frame of each segment: int(tick / 2 + tick * i) with tick = num_frames / num_segments."""
     _check(num_frames=num_frames, num_segments=num_segments)
     tick = num_frames / num_segments
     return (tick / 2 + tick * np.arange(num_segments)).astype(np.int64)[None]
 
 
 def twice_segments(num_frames: int, *, num_segments: int) -> Indices:
-    """Two clips: the middle frames of `test_segments`, then the first frame int(tick * i) of each segment."""
+    """Take two clips: the middle frames of `test_segments`, then the first frame int(tick * i) of each segment."""
     middles = test_segments(num_frames, num_segments=num_segments)
     starts = (num_frames / num_segments * np.arange(num_segments)).astype(np.int64)[None]
     return np.concatenate([middles, starts])
 
 
 def train_dense(num_frames: int, *, num_segments: int, rng: np.random.Generator, window: int = 64) -> Indices:
-    """Frames at stride window // num_segments from a random start; beyond the end they go on from frame 0.
+    """Take frames at stride window // num_segments from a random start; beyond the end they go on from frame 0.
 
     The start is uniform over those at which the window fits into the video (0 where it does not).
     """
@@ -66,19 +66,16 @@ def test_dense(
     return _dense(num_frames, starts=starts, num_segments=num_segments, window=window)
 
 
-def check_indices(
-    indices: Sequence[int] | np.ndarray, *, num_frames: int, of: str = "frames"
-) -> Int64[np.ndarray, " t"]:
-    """What somebody's `pick` returned, row by row.
+def check_indices(indices: Sequence[int] | np.ndarray, *, count: int) -> Int64[np.ndarray, " t"]:
+    """Return indices of any shape row by row.
 
     Raises:
-        ValueError: no indices, or some outside of [0, num_frames); `of` says what they count.
+        ValueError: no indices, or some outside of [0, count).
     """
     flat = np.asarray(indices).ravel()
-    if not len(flat) or flat.dtype.kind not in "iu" or flat.min() < 0 or flat.max() >= num_frames:
+    if not len(flat) or flat.dtype.kind not in "iu" or flat.min() < 0 or flat.max() >= count:
         raise ValueError(
-            f"pick returned {flat.tolist()[:16]} for {num_frames} {of}: return at least one whole number, all in "
-            f"[0, {num_frames})"
+            f"indices are {flat.tolist()[:16]} of {count}: give at least one whole number, all in [0, {count})"
         )
     return flat.astype(np.int64)
 

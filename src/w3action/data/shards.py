@@ -30,12 +30,14 @@ def open_member(path: str | os.PathLike[str], *, offset: int, size: int) -> "Mem
     """
     path = Path(path)
     if offset < 0 or size < 1:
-        raise DecodeError(f"{path}: {size} bytes from {offset} on are no member; index the shards again")
+        raise DecodeError(path, f"{size} bytes from {offset} on are no member", "index the shards again")
     status = _status(path)
     if offset + size > status.st_size:
         raise DecodeError(
-            f"{path}: the member of {size} bytes from {offset} on lies beyond the shard's end, {status.st_size}: the "
-            "shard is cut off or the index is not its own; fetch it or index the shards again"
+            path,
+            f"the member of {size} bytes from {offset} on lies beyond the shard's end, {status.st_size}: the shard is "
+            "cut off or the index is not its own",
+            "fetch it or index the shards again",
         )
     return Member(_open_shard(path, status), offset=offset, size=size, name=f"{path}@{offset}")
 
@@ -59,7 +61,7 @@ class Member(io.RawIOBase):
         self._shard, self._offset, self._size, self._position = shard, offset, size, 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """At most `size` bytes, all that are left if it is negative; none at the end."""
+        """Read at most `size` bytes, all that are left if it is negative; none at the end."""
         left = max(0, self._size - self._position)
         wanted = left if size is None or size < 0 else min(size, left)
         data = os.pread(self._shard.descriptor, wanted, self._offset + self._position)
@@ -82,15 +84,15 @@ class Member(io.RawIOBase):
         return self._position
 
     def tell(self) -> int:
-        """The current place, from the start of the member."""
+        """Return the current place, from the start of the member."""
         return self._position
 
     def readable(self) -> bool:
-        """Yes."""
+        """Say yes."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Say yes."""
         return True
 
 
@@ -112,8 +114,8 @@ def _status(path: Path) -> os.stat_result:
         status = path.stat()
     except FileNotFoundError:
         if not fetch_missing(path):
-            raise DecodeError(f"{path}: no such shard; check the path and the index's folder") from None
+            raise DecodeError(path, "no such shard", "check the path and the index's folder") from None
         status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise DecodeError(f"{path}: this is no file but a folder or a device; give an uncompressed tar shard")
+        raise DecodeError(path, "this is no file but a folder or a device", "give an uncompressed tar shard")
     return status

@@ -21,7 +21,7 @@ class BinaryFile(Protocol):
     """What is asked of a file object; where it has an attribute `name`, errors name it."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes from the current place on; none at the end."""
+        """Read at most `size` bytes from the current place on; none at the end."""
         ...
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -29,7 +29,7 @@ class BinaryFile(Protocol):
         ...
 
     def tell(self) -> int:
-        """The current place."""
+        """Return the current place."""
         ...
 
 
@@ -40,7 +40,20 @@ MAX_PIXELS = 1 << 26  # of a frame: 8192 x 8192. A damaged header may ask for 65
 
 
 class DecodeError(ValueError):
-    """A video cannot be decoded: one line that names the file, what failed and what to try."""
+    """A video cannot be decoded; its text is one line, "WHERE: REASON; REMEDY".
+
+    Attributes:
+        where: the file, folder or member.
+        reason: what failed.
+        remedy: what to try; may be empty.
+    """
+
+    def __init__(self, where: object, reason: str, remedy: str = ""):
+        super().__init__(str(where), reason, remedy)
+        self.where, self.reason, self.remedy = str(where), reason, remedy
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}" + (f"; {self.remedy}" if self.remedy else "")
 
 
 class Source:
@@ -51,7 +64,7 @@ class Source:
     Args:
         file: a path, or a binary file object that can seek, read from its start; it is not closed.
         num_threads: threads of the decoder.
-        limit_seconds: time for everything done with this source, or None; `check_time` holds it.
+        limit_seconds: time for opening, and again from each `restart_clock` on; None never gives up.
 
     Raises:
         DecodeError: nothing there, a folder, a pipe or device, an empty file, no video at all, no video stream,
@@ -62,7 +75,7 @@ class Source:
         if limit_seconds is not None and not limit_seconds > 0:
             raise ValueError(f"limit_seconds is {limit_seconds} but must be above 0: give for example 30, or None")
         self.num_threads, self.limit_seconds = num_threads, limit_seconds
-        self.deadline = time.monotonic() + limit_seconds if limit_seconds is not None else float("inf")
+        self.restart_clock()
         self.name, self._file, self.num_bytes = _check_file(file)
         self._open()
 
@@ -81,8 +94,9 @@ class Source:
         except (av.error.FFmpegError, OSError) as error:
             self.check_time()
             raise DecodeError(
-                f"{self.name}: cannot be opened as a video ({_reason(error)}); it is cut off, damaged or no "
-                "video: check that a player opens it"
+                self.name,
+                f"cannot be opened as a video ({_reason(error)})",
+                "it is cut off, damaged or no video: check that a player opens it",
             ) from error
         try:
             self.stream = self._choose_stream()
@@ -99,7 +113,7 @@ class Source:
         if not streams:
             kinds = {"video": "a still picture"}  # of a piece of music
             held = sorted({kinds.get(stream.type, stream.type) for stream in self.container.streams})
-            raise DecodeError(f"{self.name}: holds no video, only {', '.join(held) or 'nothing'}; give a video file")
+            raise DecodeError(self.name, f"holds no video, only {', '.join(held) or 'nothing'}", "give a video file")
         best = self.container.streams.best("video")
         stream = streams.get(best.index if best else -1, next(iter(streams.values())))
         for other in self.container.streams:
@@ -107,11 +121,13 @@ class Source:
                 other.discard = Discard.all  # sound is not even read
         codec = stream.codec_context
         if codec is None:
-            raise DecodeError(f"{self.name}: no decoder for its video is built into FFmpeg here; convert it to H.264")
+            reason = "no decoder for its video is built into FFmpeg here"
+            raise DecodeError(self.name, reason, "convert it to H.264")
         if codec.width * codec.height > MAX_PIXELS:
             raise DecodeError(
-                f"{self.name}: frames of {codec.width}x{codec.height} pixels, at most {MAX_PIXELS} pixels are "
-                "decoded; the header is damaged, or scale the video down"
+                self.name,
+                f"frames of {codec.width}x{codec.height} pixels, at most {MAX_PIXELS} pixels are decoded",
+                "the header is damaged, or scale the video down",
             )
         codec.options = {"max_pixels": str(MAX_PIXELS)}  # the stream may change its size
         codec.thread_count = self.num_threads
@@ -124,36 +140,42 @@ class Source:
     def __exit__(self, kind, error, trace) -> None:
         self.container.close()
         if isinstance(error, av.error.FFmpegError):
-            raise DecodeError(
-                f"{self.name}: cannot be read ({_reason(error)}); the file is damaged, fetch it again"
-            ) from error
+            raise self._unreadable(error) from error
 
     @property
     def start(self) -> int:
         """Start of the video stream in its time base; times in seconds are counted from here."""
         return self.stream.start_time or 0
 
+    def restart_clock(self) -> None:
+        """Give the next piece of work `limit_seconds` from now on."""
+        self.deadline = float("inf") if self.limit_seconds is None else time.monotonic() + self.limit_seconds
+
     def check_time(self) -> None:
         """Raise if the time is up.
 
         Raises:
-            DecodeError: `limit_seconds` have passed since the source was made.
+            DecodeError: `limit_seconds` have passed since the source was made or the clock restarted.
         """
         if time.monotonic() > self.deadline:
             raise DecodeError(
-                f"{self.name}: not decoded within {self.limit_seconds:g} s; the file is damaged, too long or its "
-                "disk too slow: give a span of it, or raise limit_seconds"
+                self.name,
+                f"not decoded within {self.limit_seconds:g} s",
+                "the file is damaged, too long or its disk too slow: give a span of it, or raise limit_seconds",
             )
 
     def reason(self, error: Exception) -> str:
-        """Why FFmpeg failed, in its own words, and what it does not say."""
+        """Return why FFmpeg failed, in its own words, and what it does not say."""
         codec = self.stream.codec_context
         if codec.width * codec.height:
             return _reason(error)
         return f"{_reason(error)}; the header gives no frame size, or one beyond {MAX_PIXELS} pixels"
 
+    def _unreadable(self, error: Exception) -> DecodeError:
+        return DecodeError(self.name, f"cannot be read ({_reason(error)})", "the file is damaged, fetch it again")
+
     def demux(self, seek_to: int | None = None) -> Iterator[av.Packet]:
-        """Packets of the video stream in decode order, from the start or from a key frame close to `seek_to`.
+        """Give the packets of the video stream in decode order, from the start or from a key frame close to `seek_to`.
 
         A second call opens the file anew, which replaces `stream`: not every container can seek to its start.
 
@@ -173,21 +195,19 @@ class Source:
                     yield packet
         except (av.error.FFmpegError, OSError) as error:
             self.check_time()
-            raise DecodeError(
-                f"{self.name}: cannot be read ({_reason(error)}); the file is damaged, fetch it again"
-            ) from error
+            raise self._unreadable(error) from error
 
 
 def _check_file(file: VideoFile) -> tuple[str, str | BinaryFile, int]:
-    """(name for messages, what PyAV opens, size in bytes) of a path or file object."""
+    """Return (name for messages, what PyAV opens, size in bytes) of a path or file object."""
     if isinstance(file, str | os.PathLike):
         path = Path(file)
         if not path.exists():
-            raise DecodeError(f"{path}: no such file; check the path and the manifest's folder")
+            raise DecodeError(path, "no such file", "check the path and the manifest's folder")
         if path.is_dir():
-            raise DecodeError(f"{path}: this is a folder; give the path of one video file")
+            raise DecodeError(path, "this is a folder", "give the path of one video file")
         if not path.is_file():  # reading a pipe may wait for ever
-            raise DecodeError(f"{path}: this is a pipe or a device; write the video to a file first")
+            raise DecodeError(path, "this is a pipe or a device", "write the video to a file first")
         # "file:" keeps a colon in the name from being read as a protocol
         name, opened, num_bytes = str(path), f"file:{path}", path.stat().st_size
     else:
@@ -195,9 +215,9 @@ def _check_file(file: VideoFile) -> tuple[str, str | BinaryFile, int]:
         try:
             num_bytes = file.seek(0, os.SEEK_END)
         except (OSError, ValueError) as error:  # a pipe; a closed file
-            raise DecodeError(f"{name}: cannot seek in it ({_reason(error)}); give a file on a disk") from error
+            raise DecodeError(name, f"cannot seek in it ({_reason(error)})", "give a file on a disk") from error
     if num_bytes == 0:
-        raise DecodeError(f"{name}: the file is empty (0 bytes); fetch or record it again")
+        raise DecodeError(name, "the file is empty (0 bytes)", "fetch or record it again")
     return name, opened, num_bytes
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from w3action.data.source import DecodeError, Source
-from w3action.data.span import Span
+from w3action.data.video import Span
 
 MAX_HELD_BYTES = 256 << 20  # packets beyond this are read a second time, not kept
 
@@ -50,7 +50,7 @@ class Timeline:
     reaches_end: bool
 
     def replay(self, source: Source) -> Iterator[tuple[int, av.Packet]]:
-        """(position, packet) in decode order, kept or read again from `source`."""
+        """Give (position, packet) in decode order, kept or read again from `source`."""
         packets: Iterable[av.Packet] = source.demux(self.seek_to) if self.packets is None else self.packets
         return enumerate(packets, start=-self.num_skipped if self.packets is None else 0)
 
@@ -140,14 +140,15 @@ def _list_packets(source: Source, *, seek_to: int | None, stop: float | None, st
 
 
 def _check_not_cut_off(source: Source, *, num_read: int) -> None:
-    """An mp4's index says where its last frame ends: not beyond the end of the file."""
+    """Check that the last frame of an mp4 ends, by its index, within the file."""
     entries = source.stream.index_entries
     if "mov" not in source.container.format.name or not len(entries):
         return
     if entries[-1].pos + entries[-1].size > source.num_bytes:
         raise DecodeError(
-            f"{source.name}: the file is cut off: its index lists {len(entries)} frames, {num_read} are "
-            "there; fetch it again or give an end_seconds before the cut"
+            source.name,
+            f"the file is cut off: its index lists {len(entries)} frames, {num_read} are there",
+            "fetch it again or give an end_seconds before the cut",
         )
 
 
@@ -157,7 +158,7 @@ def _is_timed(source: Source) -> bool:
 
 
 def _key_before(positions: np.ndarray, *, pts: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """For each packet the last key packet before it in decode order that is shown no later than it.
+    """Find for each packet the last key packet before it in decode order that is shown no later than it.
 
     Frames that follow a key frame in decode order but are shown before it (open groups of pictures) also need
     the frames before that key frame, so for them decoding starts one key frame earlier.

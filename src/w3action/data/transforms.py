@@ -75,7 +75,7 @@ class TrainTransform:
         self.flip_probability, self.color_jitter = flip_probability, color_jitter
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> tuple[Float[Tensor, "1 c t h w"], bool]:
-        """One random view (1, c, t, size, size), and whether it is mirrored."""
+        """Return one random view (1, c, t, size, size), and whether it is mirrored."""
         x, y, width, height = self.draw_crop(*clip.frames.shape[:1:-1], rng=rng)
         frames = _resize(clip.frames[..., y : y + height, x : x + width], (self.size, self.size))
         flipped = rng.random() < self.flip_probability
@@ -171,12 +171,12 @@ class TestTransform:
 def normalize(
     frames: UInt8[Tensor, "*batch c t h w"] | Float[Tensor, "*batch c t h w"],
 ) -> Float[Tensor, "*batch c t h w"]:
-    """RGB of 0 to 255 to what ImageNet models expect: (x / 255 - mean) / std, float32, contiguous."""
+    """Turn RGB of 0 to 255 into what ImageNet models expect: (x / 255 - mean) / std, float32, contiguous."""
     return scale_pixels(frames, _SCALE, _SHIFT)
 
 
 def denormalize(frames: Float[Tensor, "*batch c t h w"]) -> UInt8[Tensor, "*batch c t h w"]:
-    """The inverse of `normalize`, for pictures: RGB, 0 to 255, rounded."""
+    """Invert `normalize`, for pictures: RGB, 0 to 255, rounded."""
     mean, std = (values.to(frames.device)[:, None, None, None] for values in (_MEAN, _STD))
     return ((frames.float() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
 

@@ -3,13 +3,76 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from w3action.data.span import Span
+import numpy as np
+from jaxtyping import Float64, Int64
 
 VIDEO_SUFFIXES = {
     *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
     *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 }
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+
+@dataclass(frozen=True)
+class Span:
+    """What may be seen of a video; None is a limit not set. Frames count from 0 in order of presentation.
+
+    Raises:
+        ValueError: seconds and frames were mixed.
+    """
+
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    first_frame: int | None = None
+    num_frames: int | None = None
+
+    def __post_init__(self):
+        if self.in_seconds and self.in_frames:
+            given = {name: value for name, value in vars(self).items() if value is not None}
+            raise ValueError(
+                f"a span of {', '.join(f'{name}={value}' for name, value in given.items())} mixes seconds and frames: "
+                "give start_seconds and end_seconds, or first_frame and num_frames"
+            )
+
+    @property
+    def in_seconds(self) -> bool:
+        """Whether a limit in seconds is set."""
+        return self.start_seconds is not None or self.end_seconds is not None
+
+    @property
+    def in_frames(self) -> bool:
+        """Whether a limit in frames is set."""
+        return self.first_frame is not None or self.num_frames is not None
+
+    @property
+    def stop_frame(self) -> int | None:
+        """The first frame behind the span; None if it has no end in frames."""
+        return None if self.num_frames is None else (self.first_frame or 0) + self.num_frames
+
+    def __str__(self) -> str:
+        if self.in_frames:
+            return f"[frame {self.first_frame or 0}, {'end' if self.num_frames is None else self.stop_frame})"
+        end = "end" if self.end_seconds is None else f"{self.end_seconds:g} s"
+        return f"[{self.start_seconds or 0:g} s, {end})"
+
+    def fault(self) -> tuple[str, str] | None:
+        """Return why no video has frames in this span and what to do about it, or None."""
+        if (self.first_frame or 0) < 0:
+            return f"the span {self} begins before frame 0", "first_frame counts from 0"
+        if self.num_frames is not None and self.num_frames < 1:
+            return f"the span {self} is empty", "num_frames must be at least 1"
+        if self.end_seconds is not None and self.end_seconds <= (self.start_seconds or 0):
+            return f"the span {self} is empty", "its end must lie behind its start"
+        return None
+
+    def inside(self, seconds: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
+        """Return the places of the frames in the span, among all frames of a video in order of presentation."""
+        kept = np.ones(len(seconds), bool)
+        if self.start_seconds is not None:
+            kept &= seconds >= self.start_seconds
+        if self.end_seconds is not None:
+            kept &= seconds < self.end_seconds
+        return np.flatnonzero(kept)[self.first_frame : self.stop_frame]
 
 
 class ManifestError(ValueError):
@@ -73,7 +136,7 @@ class Video:
 
 
 def _fault_of(video: Video) -> str | None:
-    """What is wrong with the span or the place of a video, None if nothing."""
+    """Return what is wrong with the span or the place of a video, None if nothing."""
     first, count, start, end = video.first_frame, video.num_frames, video.start_seconds, video.end_seconds
     if first is None and count is None and video.byte_offset is None and video.num_bytes is None:
         return None  # spans in seconds are checked against the video, when it is decoded
@@ -89,3 +152,30 @@ def _fault_of(video: Video) -> str | None:
     if offset is not None and size is not None and (offset < 0 or size < 1):
         return f"byte_offset {offset} and num_bytes {size} are no place in a file; pack it again"
     return None
+
+
+def identity(video: Video, *, source: Path) -> str:
+    """Name a video of the manifest read from `source`, wherever the data set lies and whichever stream of it is read.
+
+    The name is the path below the manifest's folder (the whole path of a video elsewhere), without the suffix of a
+    video file, and the span or the place in a tar: "cooking/0012", "P01_01 [1.5, 3)", "p01/v7 frames [30, 62)",
+    "train-03.tar at byte 512". So the streams of RGB (`rgb/val/0012.mp4`) and of flow (`flow/val/0012/`) agree on it,
+    and so do copies of a data set.
+    """
+    path = video.path.with_suffix("") if video.path.suffix.lower() in VIDEO_SUFFIXES else video.path
+    name = relative_name(path, source=source)
+    if video.start_seconds is not None or video.end_seconds is not None:
+        end = "end" if video.end_seconds is None else f"{video.end_seconds:.6g}"
+        name += f" [{video.start_seconds or 0:.6g}, {end})"
+    if video.first_frame is not None or video.num_frames is not None:
+        first = video.first_frame or 0
+        name += f" frames [{first}, {'end' if video.num_frames is None else first + video.num_frames})"
+    if video.byte_offset is not None:
+        name += f" at byte {video.byte_offset}"
+    return name
+
+
+def relative_name(path: Path, *, source: Path) -> str:
+    """Return a path below the folder of the manifest `source`, or the whole of one that lies elsewhere."""
+    path, folder = path.absolute(), (source if source.is_dir() else source.parent).absolute()
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()

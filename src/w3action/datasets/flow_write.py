@@ -22,12 +22,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from w3action.data.decode import DecodeError
-from w3action.data.entry import decode_video
 from w3action.data.flow import MAX_PIXELS, FrameSizeError, compute_flows, import_opencv, to_levels
-from w3action.data.identity import identity
 from w3action.data.manifest import Manifest
-from w3action.data.video import Video
+from w3action.data.open_frames import open_frames
+from w3action.data.source import DecodeError
+from w3action.data.video import Video, identity
 from w3action.files import whole_file, write_lines, write_text
 from w3action.workers import Lost, run_jobs
 
@@ -149,19 +148,12 @@ def _write_one(out: Path, short_side: int, job: tuple[str, Video]) -> str | None
 
 def _flows_of(video: Video, short_side: int) -> Iterator[np.ndarray]:
     """Levels (h, w, 2) of every flow in turn, of FRAMES_AT_ONCE frames at a time."""
-    start, num_frames = 0, 1
-    while start == 0 or start + 1 < num_frames:
-
-        def pick(count: int) -> np.ndarray:
-            nonlocal num_frames
-            num_frames = count
-            return np.arange(start, min(start + FRAMES_AT_ONCE, count))  # noqa: B023 (called at once)
-
-        frames = decode_video(video, pick, short_side=short_side).frames
-        last = frames.shape[1] - 1
-        pairs = [(i, i + 1) for i in range(last)] or [(0, 0)]
-        yield from to_levels(compute_flows(frames, pairs))
-        start += max(1, last)
+    with open_frames(video, short_side=short_side) as frames:
+        last = frames.count - 1
+        for start in range(0, max(1, last), FRAMES_AT_ONCE - 1):  # the last frame of a piece is the first of the next
+            piece = frames.read(np.arange(start, min(start + FRAMES_AT_ONCE, frames.count))).frames
+            pairs = [(i, i + 1) for i in range(piece.shape[1] - 1)] or [(0, 0)]
+            yield from to_levels(compute_flows(piece, pairs))
 
 
 def _write_table(path: Path, columns: list[str], rows: Iterable[list[str]]) -> None:

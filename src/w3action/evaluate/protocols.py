@@ -13,12 +13,15 @@ Scores are averaged as logits, as the public TSM does; "probabilities" is how mm
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float, Int64
+from torch import Tensor
 
-from w3action.clip_format import Modality
-from w3action.data import TestTransform, test_dense, test_segments, twice_segments
+from w3action.clip_format import ClipFormat, Modality
+from w3action.data import Clip, FrameCache, TestTransform, Video, open_frames, test_dense, test_segments, twice_segments
 
 Fusion = Literal["logits", "probabilities"]
 
@@ -63,3 +66,32 @@ def look_up(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise ValueError(f"unknown protocol {name!r}; choose one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+@dataclass(frozen=True)
+class CenterClip:
+    """The clip of the `center` protocol: as it was decoded, and as the network sees it.
+
+    Attributes:
+        clip: whole frames, their shorter side `resize` pixels.
+        numbers: which frames (or flows) of the video's span they are, from 0.
+        view: the centre crop, normalised.
+    """
+
+    clip: Clip
+    numbers: Int64[np.ndarray, " t"]
+    view: Float[Tensor, "1 c t h w"]
+
+
+def center_clip(video: Video | Path, clip_format: ClipFormat, *, cache: FrameCache | None = None) -> CenterClip:
+    """Read a video as `PROTOCOLS["center"]` does, for a network of this clip format.
+
+    Raises:
+        DecodeError: the video cannot be read.
+    """
+    protocol, modality = PROTOCOLS["center"], clip_format.modality
+    with open_frames(video, short_side=clip_format.resize, modality=modality, cache=cache) as frames:
+        numbers = protocol.sample(frames.count, num_segments=clip_format.num_frames)[0]
+        clip = frames.read(numbers)
+    transform = protocol.transform(size=clip_format.size, resize=clip_format.resize, modality=modality)
+    return CenterClip(clip, numbers, transform(clip)[0])

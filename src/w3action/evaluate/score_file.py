@@ -1,7 +1,7 @@
 """The scores of an evaluation on the disk, so that several runs can be fused: one safetensors file beside the report.
 
 It holds `scores` (n, K), float32, and `labels` (n), int64; its metadata say, as JSON, what the rows and columns are:
-`videos` (what each is called, see `data/identity.py`), `classes`, `domain` (logits or probabilities) and `about` (the
+`videos` (what each is called, see `data/video.py`), `classes`, `domain` (logits or probabilities) and `about` (the
 run, what it cost).
 """
 

@@ -10,7 +10,7 @@ import torch
 
 from w3action.clip_format import modality_of
 from w3action.data import FrameCache, read_manifest
-from w3action.data.identity import identity
+from w3action.data.video import identity
 from w3action.evaluate import evaluate_videos
 from w3action.evaluate.metrics import compute_all_metrics
 from w3action.evaluate.protocols import look_up

@@ -22,7 +22,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from w3action.clip_format import ClipFormat
-from w3action.data import FrameCache, Manifest, TestTransform, Video, decode, probe, test_segments
+from w3action.data import FrameCache, Manifest, Video, probe
+from w3action.evaluate.protocols import center_clip
 from w3action.models.action_model import stage_masks
 from w3action.runs.checkpoint import Checkpoint
 from w3action.use.explain.masks import resample
@@ -110,30 +111,22 @@ def measure_gaze(
     """
     found: dict[tuple[int, bool], list[tuple[float, float, float]]] = defaultdict(list)
     wanted = checkpoint.clip_format
-    transform = TestTransform(size=wanted.size, resize=wanted.resize, crops="center")
     weight = next(checkpoint.model.parameters())
     for video in videos:
-        picked: list[int] = []
-
-        def pick(num_frames: int, picked: list[int] = picked) -> np.ndarray:
-            indices = test_segments(num_frames, num_segments=wanted.num_frames)
-            picked += indices[0].tolist()
-            return indices
-
-        if cache is not None:
-            clip = cache.pick(video, pick, short_side=wanted.resize)
-        else:
-            clip = decode(video.path, pick, short_side=wanted.resize)
-        masks = stage_masks(checkpoint.model.forward_features(transform(clip)[0].to(weight)).masks)
+        if video.span.in_seconds:
+            raise TracksError(f"{video.path}: tracks count frames; give its span as start_frame, end_frame")
+        seen = center_clip(video, wanted, cache=cache)
+        numbers = seen.numbers + (video.first_frame or 0)  # of the whole file, as its track counts
+        masks = stage_masks(checkpoint.model.forward_features(seen.view.to(weight)).masks)
         if not masks:
             raise TracksError(f"{checkpoint.path}: this network has no spatial masks; choose one with W3 or CBAM")
         track = tracks[video.path]
-        if max(picked) >= len(track.boxes):
+        if max(numbers) >= len(track.boxes):
             raise TracksError(f"{video.path}: its track has {len(track.boxes)} frames, the video more than that")
-        hands = hand_pixels(track.boxes[picked], video.path, wanted)
+        hands = hand_pixels(track.boxes[numbers], video.path, wanted)
         for stage, mask in enumerate(masks, start=1):
-            for numbers, acting in zip(_on_hand(mask[0].float().cpu(), hands), track.acting[picked], strict=True):
-                found[stage, bool(acting)].append(numbers)
+            for shares, acting in zip(_on_hand(mask[0].float().cpu(), hands), track.acting[numbers], strict=True):
+                found[stage, bool(acting)].append(shares)
     if {acting for _, acting in found} != {False, True}:
         raise TracksError(
             "figure 3 compares frames in which the hand acts with others; these tracks have only one kind"

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import torch
 
-from w3action.clip_format import modality_of
-from w3action.data import TestTransform, Video, test_segments
-from w3action.data.loading import read_clip
+from w3action.evaluate.protocols import center_clip
 from w3action.runs.checkpoint import Checkpoint, load_checkpoint
 
 
@@ -38,16 +36,8 @@ def predict(checkpoint: Checkpoint | str | Path, video: str | Path, *, top: int 
         raise ValueError(f"top is {top}; ask for at least 1 class")
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = load_checkpoint(checkpoint)
-    wanted = checkpoint.clip_format
-    modality = modality_of(checkpoint.model.arguments["in_channels"])
-    clip = read_clip(
-        Video(Path(video), label=0),
-        lambda n: test_segments(n, num_segments=wanted.num_frames),
-        short_side=wanted.resize,
-        modality=modality,
-    )
-    views, _ = TestTransform(size=wanted.size, resize=wanted.resize, crops="center", modality=modality)(clip)
+    view = center_clip(Path(video), checkpoint.clip_format).view
     device = next(checkpoint.model.parameters()).device
-    probabilities = checkpoint.probabilities(checkpoint.model(views.to(device)))[0]
+    probabilities = checkpoint.probabilities(checkpoint.fast(view.to(device)))[0]
     values, places = probabilities.topk(min(top, len(probabilities)))
     return Prediction(Path(video), tuple(checkpoint.name_of(i) for i in places.tolist()), tuple(values.tolist()))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import decode
 
-from w3action.data import decode
 from w3action.datasets.doctor.fingerprint import LENGTH, alike_pairs, fingerprint, frames_of
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from drawn_videos import X264_GOP, draw_frame, read_numbers
 from PIL import Image
+from reading import decode
 
-from w3action.data import Video, decode, probe
+from w3action.data import Video, probe
 from w3action.datasets.pack import encode as encode_module
 from w3action.datasets.pack.encode import Failure, Packed, encode_mp4, pack_video, read_chunks
 from w3action.datasets.pack.options import PackOptions

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from drawn_videos import VP9_FAST, X264_GOP
+from reading import decode, read
 
-from w3action.data import ManifestError, decode, read_manifest
-from w3action.data.entry import decode_video
+from w3action.data import ManifestError, read_manifest
 from w3action.datasets.pack import PackOptions, index_shards, pack_manifest
 
 Members = list[tuple[str, bytes]]
@@ -55,7 +55,7 @@ def test_videos_lie_where_the_index_says(tmp_path, videos, format):
     assert manifest.classes == ("class 0", "class 1")
     assert [(v.label, v.split) for v in manifest.videos] == [(0, "train")] * 2 + [(1, "val")] * 2
     for video, file in zip(manifest.videos, videos * 2, strict=True):
-        clips = [decode_video(video, np.arange, short_side=None), decode(file, np.arange)]
+        clips = [read(video, np.arange, short_side=None), decode(file, np.arange)]
         assert torch.equal(clips[0].frames, clips[1].frames)
 
 

@@ -14,9 +14,9 @@ import torch
 from drawn_videos import X264_GOP, draw_frame, read_numbers
 from PIL import Image
 from pyarrow import parquet
+from reading import decode, read
 
-from w3action.data import EpochBatchSampler, VideoDataset, decode, read_manifest, train_segments
-from w3action.data.entry import decode_video
+from w3action.data import EpochBatchSampler, VideoDataset, read_manifest, train_segments
 from w3action.datasets.pack import PackOptions, pack_manifest
 from w3action.datasets.pack import packing as run_module
 from w3action.datasets.pack.shard_file import hash_file
@@ -62,8 +62,8 @@ def test_the_index_is_a_manifest_of_the_same_videos(manifest, packed):
     assert after.classes == before.classes == ("b", "unseen", "a")
     assert [(v.label, v.split) for v in after.videos] == [(v.label, v.split) for v in before.videos]
     for one, other in zip(before.videos, after.videos, strict=True):
-        source = decode_video(one, np.arange, short_side=None)
-        clip = decode_video(other, np.arange, short_side=None)
+        source = read(one, np.arange, short_side=None)
+        clip = read(other, np.arange, short_side=None)
         assert read_numbers(clip.frames) == read_numbers(source.frames)
         assert (clip.frames.float() - source.frames.float()).abs().mean() < 8
 
@@ -255,7 +255,7 @@ class TestCopying:
         (video,) = read_manifest(report.index).videos
         data = video.path.read_bytes()[video.byte_offset : video.byte_offset + video.num_bytes]
         assert data == (folder / "pack_20.mp4").read_bytes()
-        clip = decode_video(video, np.arange, short_side=None)
+        clip = read(video, np.arange, short_side=None)
         assert torch.equal(clip.frames, decode(folder / "pack_20.mp4", np.arange).frames)
 
     @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_packed_set_can_be_packed_again(packed, tmp_path):
     again = pack_manifest(packed.index, tmp_path / "out", options=PackOptions(gop=1), num_workers=1)
     before, after = (read_manifest(report.index) for report in (packed, again))
     for one, other in zip(before.videos, after.videos, strict=True):
-        clips = [decode_video(video, np.arange, short_side=None) for video in (one, other)]
+        clips = [read(video, np.arange, short_side=None) for video in (one, other)]
         assert read_numbers(clips[0].frames) == read_numbers(clips[1].frames)
 
 

@@ -6,9 +6,9 @@ import pytest
 from drawn_sets import DRAW, touch, touch_frames, write
 from hypothesis import given
 from hypothesis import strategies as st
+from reading import read as read_frames
 
 from w3action.data import ManifestError, find_flip_pairs, read_manifest
-from w3action.data.entry import decode_video
 from w3action.datasets.sets import prepare
 from w3action.datasets.sets.lists import READERS, Line
 from w3action.datasets.sets.lists import prepare as prepare_list
@@ -119,7 +119,7 @@ def test_real_frames_by_a_list_of_tsm(shared_dir, tmp_path):
     manifest = read_manifest(tmp_path / "out/tsm.parquet", split="train")
     assert find_flip_pairs(manifest.classes).pairs == ((0, 1),)
     for video, count in zip(manifest.videos, counts, strict=True):
-        clip = decode_video(video, lambda found, count=count: np.array([0, found - 1, found - count]), short_side=64)
+        clip = read_frames(video, lambda found, count=count: np.array([0, found - 1, found - count]), short_side=64)
         assert clip.frames.shape == (3, 3, 64, 64)
 
 
@@ -130,5 +130,5 @@ def test_a_span_of_a_folder_reaches_the_decoder(tmp_path):
     (video,) = read_manifest(tmp_path / "out.parquet").videos
     seen = []
     with pytest.raises(ValueError, match="no readable image"):  # they are drawn empty
-        decode_video(video, lambda count: seen.append(count) or np.arange(count), short_side=None)
+        read_frames(video, lambda count: seen.append(count) or np.arange(count), short_side=None)
     assert seen == [4]

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 from drawn_sets import DRAW, write
+from reading import decode
 
-from w3action.data import ManifestError, decode, read_manifest
+from w3action.data import ManifestError, read_manifest
 from w3action.datasets.sets import prepare
 from w3action.datasets.sets.ucf101 import prepare as prepare_ucf101
 

@@ -8,9 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from reading import decode
 
 from w3action.clip_format import ClipFormat
-from w3action.data import TestTransform, decode, denormalize, sampling
+from w3action.data import TestTransform, denormalize, sampling
+from w3action.evaluate.protocols import center_clip
 from w3action.layers import Masks
 from w3action.models import Features, create_model
 from w3action.runs.checkpoint import Checkpoint
@@ -126,7 +128,7 @@ def test_the_heat_lies_on_what_the_network_saw(tmp_path, width, height, start):
 def test_the_pictures_are_the_networks_own_where_they_are_large_enough(tmp_path):
     video = draw_video(tmp_path / "wide.mp4", width=320, height=200)
     wanted = ClipFormat(num_frames=4, size=160, resize=180)
-    pictures = explaining._take_pictures(video, wanted)
+    pictures = explaining._take_pictures(video, center_clip(video, wanted).numbers, wanted)
     clip = decode(video, lambda n: sampling.test_segments(n, num_segments=4), short_side=180)
     view, _ = TestTransform(size=160, resize=180)(clip)
     assert torch.equal(pictures.seen, denormalize(view[0]))
@@ -136,7 +138,7 @@ def test_the_pictures_are_the_networks_own_where_they_are_large_enough(tmp_path)
 def test_enlarged_pictures_show_the_same_crop(tmp_path, width, height):
     video = draw_video(tmp_path / "video.mp4", width=width, height=height)
     wanted = ClipFormat(num_frames=2, size=64, resize=72)
-    large = explaining._take_pictures(video, wanted).seen
+    large = explaining._take_pictures(video, center_clip(video, wanted).numbers, wanted).seen
     assert large.shape[-1] >= 192
     clip = decode(video, lambda n: sampling.test_segments(n, num_segments=2), short_side=72)
     view = denormalize(TestTransform(size=64, resize=72)(clip)[0][0]).float()
@@ -263,7 +265,11 @@ def test_of_a_long_video_the_film_shows_some_frames_in_real_time(tmp_path, monke
     assert len(film) == 13
     assert stream.average_rate == 12
     slow = draw_video(tmp_path / "slow.mp4", width=80, height=80, num_frames=52, fps=6)
-    pictures = explaining._take_pictures(slow, ClipFormat(num_frames=4, size=64, resize=72))
+    pictures = explaining._take_pictures(
+        slow,
+        center_clip(slow, ClipFormat(num_frames=4, size=64, resize=72)).numbers,
+        ClipFormat(num_frames=4, size=64, resize=72),
+    )
     assert pictures.film_fps == explaining.MIN_FILM_FPS
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from w3action.data.manifest import Manifest
-from w3action.data.span import Span
+from w3action.data.video import Span
 from w3action.datasets.doctor.entries import Entry
 from w3action.datasets.doctor.facts import FileFacts
 from w3action.datasets.doctor.findings import Finding, found

@@ -9,8 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from w3action.data.span import Span
-from w3action.data.video import Video
+from w3action.data.video import Span, Video
 
 
 @dataclass(frozen=True)

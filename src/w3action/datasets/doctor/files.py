@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from w3action.data.manifest import Manifest
-from w3action.data.span import Span
+from w3action.data.video import Span
 from w3action.datasets.doctor.entries import Entry
 from w3action.datasets.doctor.facts import FileFacts, Problem, SpanFacts
 from w3action.datasets.doctor.findings import Finding, found
@@ -43,7 +43,7 @@ def check_file(entry: Entry, facts: FileFacts) -> Iterator[Finding]:
     is_damaged = any(kind in ("damaged", "truncated") for kind, _ in facts.problems)
     for span, rows, held in zip(entry.spans, entry.rows, facts.spans, strict=True):
         if fault := span.fault():
-            yield found("empty_span", f"{entry.name}: {fault}", rows)
+            yield found("empty_span", f"{entry.name}: {'; '.join(fault)}", rows)
         elif not (is_damaged and held.beyond_end):  # the damage has been said
             yield from _check_span(entry, span, rows, held, fps=video.fps, num_frames=video.num_frames)
 

@@ -19,7 +19,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from jaxtyping import Float32, Int8, UInt8
 
-from w3action.data.canvas import orientation
+from w3action.data.decode import orientation
 
 NUM_FRAMES, SIDE = 8, 32
 SAME_CLIP = 0.65

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image
 
-from w3action.data.entry import decode_video
+from w3action.data.open_frames import open_frames
 from w3action.data.source import LIMIT_SECONDS, DecodeError
 from w3action.data.video import Video
 from w3action.workers import run_jobs
@@ -29,7 +29,8 @@ def choose_rows(rows: Sequence[int], number: int) -> list[int]:
 
 def _draw_strip(video: Video) -> bytes | None:
     try:
-        clip = decode_video(video, _spread, short_side=HEIGHT)
+        with open_frames(video, short_side=HEIGHT) as opened:
+            clip = opened.read(_spread(opened.count))
     except (DecodeError, OSError, ValueError):
         return None  # why is among the findings
     frames: Iterable[np.ndarray] = clip.frames.permute(1, 2, 3, 0).numpy()  # (t, h, w, c)

@@ -17,8 +17,7 @@ from w3action.data.flow_images import FlowImages, find_flow_images
 from w3action.data.frame_folder import decode_image, list_images
 from w3action.data.shards import open_member
 from w3action.data.source import DecodeError
-from w3action.data.span import Span
-from w3action.data.video import Video
+from w3action.data.video import Span, Video
 from w3action.datasets.doctor.entries import Entry
 from w3action.datasets.doctor.facts import FileFacts, Problem, SpanFacts, VideoFacts
 from w3action.datasets.doctor.fingerprint import fingerprint, frames_of, look_at
@@ -66,8 +65,7 @@ def _read(entry: Entry, *, deep: bool) -> FileFacts:
             with open_member(entry.path, offset=entry.byte_offset, size=entry.num_bytes) as member:
                 return read_video(member, entry.spans, deep=deep)
         except DecodeError as error:
-            message = str(error).removeprefix(f"{entry.path}: ").split("; ")[0]
-            return FileFacts(problems=(Problem("truncated" if entry.path.exists() else "missing", message),))
+            return FileFacts(problems=(Problem("truncated" if entry.path.exists() else "missing", error.reason),))
     if entry.path.is_dir():
         return _read_folder(entry.path, entry.spans, deep=deep)
     return read_video(str(entry.path), entry.spans, deep=deep)
@@ -88,7 +86,7 @@ def _read_folder(folder: Path, spans: Sequence[Span], *, deep: bool) -> FileFact
         try:
             frame = decode_image(folder / names[number])
         except DecodeError as error:
-            broken.append((names[number], str(error).removeprefix(f"{folder / names[number]}: ").split("; ")[0]))
+            broken.append((names[number], error.reason))
             continue
         size = size or (frame.width, frame.height)
         if number in wanted:
@@ -123,7 +121,7 @@ def _read_flow(flow: FlowImages, spans: Sequence[Span], *, deep: bool) -> FileFa
         try:
             size = flow.read(np.array([number]), short_side=None).shape[1:3]
         except DecodeError as error:
-            problems.append(Problem("damaged", str(error).removeprefix(f"{flow.path}: ").split("; ")[0]))
+            problems.append(Problem("damaged", error.reason))
             break
     if any(span.in_seconds for span in spans):
         problems.append(Problem("span_in_seconds", "is a folder of flow images, which knows no times"))

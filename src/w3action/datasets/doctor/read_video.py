@@ -13,11 +13,11 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
-from w3action.data.canvas import orientation
+from w3action.data.decode import orientation
 from w3action.data.frames import MAX_UNDELIVERED
 from w3action.data.source import DecodeError, Source, VideoFile
-from w3action.data.span import Span
 from w3action.data.timeline import Timeline, read_timeline
+from w3action.data.video import Span
 from w3action.datasets.doctor.facts import FileFacts, Problem, SpanFacts, VideoFacts
 from w3action.datasets.doctor.fingerprint import NUM_FRAMES, fingerprint, frames_of, look_at
 
@@ -38,7 +38,7 @@ def read_video(file: VideoFile, spans: Sequence[Span], *, deep: bool) -> FileFac
             return _Reading(source, timeline, num_packets, deep=deep).of(spans)
     except (DecodeError, av.error.FFmpegError, OSError, ValueError) as error:
         is_ffmpegs = isinstance(error.__cause__ or error, av.error.FFmpegError)
-        return FileFacts(problems=(Problem("damaged" if is_ffmpegs else "truncated", _reason(error, source.name)),))
+        return FileFacts(problems=(Problem("damaged" if is_ffmpegs else "truncated", _reason(error)),))
 
 
 def _why_not_opened(file: VideoFile, error: Exception) -> Problem:
@@ -55,7 +55,7 @@ def _why_not_opened(file: VideoFile, error: Exception) -> Problem:
     except (av.error.FFmpegError, OSError, ValueError):
         pass
     reason = error.__cause__ or error
-    return Problem("unreadable", f"cannot be opened as a video ({_reason(reason, '')})")
+    return Problem("unreadable", f"cannot be opened as a video ({_reason(reason)})")
 
 
 class _Reading:
@@ -89,7 +89,7 @@ class _Reading:
         except (DecodeError, av.error.FFmpegError) as failure:
             error = failure
         if self.first is None:
-            reason = f" ({_reason(error, '')})" if error else ""
+            reason = f" ({_reason(error)})" if error else ""
             return FileFacts(problems=(Problem("damaged", f"not one frame can be decoded{reason}"),))
         self._judge(error)
         if self.deep and self.timeline is None and self.num_decoded:
@@ -130,7 +130,7 @@ class _Reading:
         if cut := self._cut_off():
             self.problems.append(Problem("truncated", cut))
         if error is not None:
-            reason = f"decoding fails after {self.num_decoded} of {num_listed} frames ({_reason(error, '')})"
+            reason = f"decoding fails after {self.num_decoded} of {num_listed} frames ({_reason(error)})"
             self.problems.append(Problem("damaged", reason))
         elif self.deep and self.num_decoded < num_listed - MAX_UNDELIVERED:
             reason = f"the decoder gives only {self.num_decoded} of {num_listed} frames"
@@ -202,7 +202,8 @@ def _promised_seconds(source: Source) -> float | None:
     return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
 
 
-def _reason(error: BaseException, name: str) -> str:
-    """What went wrong in a few words, without the file's name and without advice."""
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return said.removeprefix(f"{name}: ").split("; ")[0]
+def _reason(error: BaseException) -> str:
+    """Return what went wrong in a few words, without the file's name and without advice."""
+    if isinstance(error, DecodeError):
+        return error.reason
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

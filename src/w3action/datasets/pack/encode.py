@@ -6,7 +6,7 @@ bytes and 1.3 to 2 times the speed of picking 8 frames. "mbtree" is off, for it 
 run to run; it was worth 0.1 to 0.3 dB at equal bytes. Frames keep their times, to 1/90000 s. Sound is left out.
 Pictures are upright; an odd width or height loses its last column or row (4:2:0 colour wants even ones).
 
-The frames are those that `decode_video` gives, so whatever a manifest can name can be packed. Every result is opened
+The frames are those that `open_frames` gives, so whatever a manifest can name can be packed. Every result is opened
 again and its frames are counted before it is handed out.
 """
 
@@ -20,9 +20,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from jaxtyping import Float64, UInt8
 
-from w3action.data.decode import DecodeError, VideoInfo, decode, probe
-from w3action.data.entry import decode_video
 from w3action.data.frame_folder import NOMINAL_FPS
+from w3action.data.open_frames import VideoInfo, open_frames, probe
+from w3action.data.source import DecodeError
 from w3action.data.video import Video
 from w3action.datasets.pack.options import ENCODERS, PackOptions
 
@@ -69,7 +69,8 @@ def pack_video(video: Video, options: PackOptions) -> Packed | Failure:
             return _packed(None, probe(video.path), suffix=video.path.suffix.lower(), num_bytes=size)
         data, num_frames = encode_mp4(read_chunks(video, short_side=options.short_side), options)
         info = probe(io.BytesIO(data))
-        decode(io.BytesIO(data), lambda count: [count - 1])  # the last frame is there, not only listed
+        with open_frames(io.BytesIO(data)) as frames:
+            frames.read([frames.count - 1])  # the last frame is there, not only listed
     except DecodeError as error:
         return Failure("unreadable", str(error))
     except av.error.FFmpegError as error:
@@ -97,22 +98,14 @@ def read_chunks(video: Video, *, short_side: int | None) -> Iterator[Chunk]:
     """All frames of an entry in order, scaled down (never up) to `short_side`, some at a time.
 
     Raises:
-        DecodeError: as for `decode_video`.
+        DecodeError: as for `open_frames`.
     """
-    num_frames = 0
-
-    def pick_first(count: int) -> np.ndarray:
-        nonlocal num_frames
-        num_frames = count
-        return np.zeros(1, np.int64)
-
-    height, width = decode_video(video, pick_first, short_side=None).frames.shape[2:]
-    scale = 1.0 if short_side is None else min(1.0, short_side / min(height, width))
-    length = max(1, int(MAX_CHUNK_BYTES / (3 * height * width * scale**2)))
-    for start in range(0, num_frames, length):
-        indices = np.arange(start, min(start + length, num_frames))
-        clip = decode_video(video, lambda _, chosen=indices: chosen, short_side=short_side if scale < 1 else None)
-        yield clip.frames.permute(1, 2, 3, 0).numpy(), clip.pts_seconds.numpy()
+    with open_frames(video, short_side=short_side, enlarge=False) as frames:
+        height, width = frames.read([0]).frames.shape[2:]
+        length = max(1, MAX_CHUNK_BYTES // (3 * height * width))
+        for start in range(0, frames.count, length):
+            clip = frames.read(np.arange(start, min(start + length, frames.count)))
+            yield clip.frames.permute(1, 2, 3, 0).numpy(), clip.pts_seconds.numpy()
 
 
 def encode_mp4(chunks: Iterator[Chunk], options: PackOptions) -> tuple[bytes, int]:

@@ -15,10 +15,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from w3action.data.decode import DecodeError, VideoInfo, probe
 from w3action.data.frame_folder import natural_key
 from w3action.data.manifest import SPLITS, read_classes
+from w3action.data.open_frames import VideoInfo, probe
 from w3action.data.shards import open_member
+from w3action.data.source import DecodeError
 from w3action.data.video import VIDEO_SUFFIXES, ManifestError
 from w3action.datasets.pack.index import write_failed, write_table
 from w3action.datasets.pack.shard_file import hash_file

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from pyarrow import parquet
 
-from w3action.data.identity import relative_name
 from w3action.data.manifest import Manifest, read_classes
 from w3action.data.mirror import CLASS_LISTS_KEY
+from w3action.data.video import relative_name
 from w3action.datasets.pack.shard_file import FinishedShard
 from w3action.files import whole_file, write_lines, write_text
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from w3action.data.identity import relative_name
 from w3action.data.manifest import Manifest
+from w3action.data.video import relative_name
 
 FORMAT = 1  # raise when the same options give other shards than before
 ENCODERS = {"h264": "libx264"}

@@ -19,10 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from w3action.data.identity import relative_name
 from w3action.data.manifest import Manifest, read_manifest
-from w3action.data.span import Span
-from w3action.data.video import Video
+from w3action.data.video import Span, Video, relative_name
 from w3action.datasets.pack.encode import Failure, Packed, pack_video
 from w3action.datasets.pack.index import write_index
 from w3action.datasets.pack.options import FORMAT, PackOptions, PlannedShard, check_same, fingerprint, plan_shards

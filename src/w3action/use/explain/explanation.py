@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from w3action.clip_format import ClipFormat
-from w3action.data import Clip, TestTransform, decode, denormalize, test_segments
+from w3action.data import TestTransform, denormalize, open_frames
+from w3action.evaluate.protocols import center_clip
 from w3action.runs.checkpoint import Checkpoint
 from w3action.use.explain.film import write_film
 from w3action.use.explain.heat import range_of
@@ -96,15 +97,15 @@ def explain(
             f"{checkpoint.path}: the network sees optical flow; explain shows those of RGB, give one of them"
         )
     wanted = checkpoint.clip_format
-    clip = decode(video, lambda n: test_segments(n, num_segments=wanted.num_frames), short_side=wanted.resize)
-    probabilities, by_frame, masks = _look(checkpoint, clip, stage=stage)
+    seen = center_clip(video, wanted)
+    probabilities, by_frame, masks = _look(checkpoint, seen.view, stage=stage)
     where, what = masks.spatial, masks.channel
     ranked = None if what is None else rank_channels(what, num_channels=num_channels)
     order = probabilities.argsort(descending=True, stable=True).tolist()
     absent = {"overlay.mp4": where is None, "what.png": what is None}
     explanation = Explanation(
         prediction=tuple((checkpoint.name_of(k), float(probabilities[k])) for k in order),
-        times_seconds=clip.pts_seconds,
+        times_seconds=seen.clip.pts_seconds,
         frame_probabilities=by_frame,
         spatial_mask=where,
         channel_mask=what,
@@ -113,7 +114,7 @@ def explain(
         channels=ranked,
         files={name: out / name for name in FILES if not absent.get(name)},
     )
-    pictures = _take_pictures(video, wanted)
+    pictures = _take_pictures(video, seen.numbers, wanted)
     out.mkdir(parents=True, exist_ok=True)
     for name in FILES:  # none of another network's stays behind
         (out / name).unlink(missing_ok=True)
@@ -124,48 +125,36 @@ def explain(
 
 @torch.no_grad()
 def _look(
-    checkpoint: Checkpoint, clip: Clip, *, stage: int | None
+    checkpoint: Checkpoint, view: Float[Tensor, "1 3 t h w"], *, stage: int | None
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, "t k"] | None, ChosenMasks]:
     """Run the network: probabilities by the video and, where the head can, by each frame, and the masks to show."""
     model, wanted = checkpoint.model, checkpoint.clip_format
-    views, _ = TestTransform(size=wanted.size, resize=wanted.resize, crops="center")(clip)
-    weight = next(model.parameters())
-    views = views.to(weight)
-    features = model.forward_features(views)
+    num_frames = view.shape[2]
+    view = view.to(next(model.parameters()))
+    features = model.forward_features(view)
     masks = choose_masks(
-        features.masks, size=wanted.size, num_frames=clip.num_frames, stage=stage, name=str(checkpoint.path)
+        features.masks, size=wanted.size, num_frames=num_frames, stage=stage, name=str(checkpoint.path)
     )
-    by_video = checkpoint.probabilities(model.forward_head(features.maps, clips=views))[0].cpu()
+    by_video = checkpoint.probabilities(model.forward_head(features.maps, clips=view))[0].cpu()
     by_frame = model.head.frame_logits(features.maps)
     if by_frame is not None:
-        by_frame = stretch(checkpoint.probabilities(by_frame)[0].cpu(), clip.num_frames)
+        by_frame = stretch(checkpoint.probabilities(by_frame)[0].cpu(), num_frames)
     return by_video, by_frame, masks
 
 
-def _take_pictures(video: Path, wanted: ClipFormat) -> _Pictures:
+def _take_pictures(video: Path, numbers: Int64[np.ndarray, " t"], wanted: ClipFormat) -> _Pictures:
     """Decode the frames to show, larger than the network's where those are small, and cut the same crop out."""
     zoom = max(1, round(PICTURE_PIXELS / wanted.size))
-    num_frames = 0
-
-    def pick(n: int) -> np.ndarray:
-        nonlocal num_frames
-        num_frames = n
-        film = np.linspace(0, n - 1, min(n, MAX_FILM_FRAMES)).round().astype(np.int64)
-        return np.concatenate([test_segments(n, num_segments=wanted.num_frames)[0], film])
-
-    clip = decode(video, pick, short_side=zoom * wanted.resize)
+    with open_frames(video, short_side=zoom * wanted.resize) as opened:
+        count = opened.count
+        film = np.linspace(0, count - 1, min(count, MAX_FILM_FRAMES)).round().astype(np.int64)
+        clip = opened.read(np.concatenate([numbers, film]))
     crop = TestTransform(size=zoom * wanted.size, resize=zoom * wanted.resize, crops="center")
-    frames = torch.cat(
-        [
-            denormalize(crop(Clip(some, seconds))[0][0])
-            for some, seconds in zip(clip.frames.split(32, dim=1), clip.pts_seconds.split(32), strict=True)
-        ],
-        dim=1,
-    )
+    frames = torch.cat([denormalize(crop(part)[0][0]) for part in clip.split(32)], dim=1)
     seconds = clip.pts_seconds[wanted.num_frames :]
     span = float(seconds[-1] - seconds[0])
     fps = (len(seconds) - 1) / span if span > 0 else 1.0
-    if num_frames > MAX_FILM_FRAMES:
+    if count > MAX_FILM_FRAMES:
         fps = max(fps, MIN_FILM_FPS)
     return _Pictures(frames[:, : wanted.num_frames], frames[:, wanted.num_frames :], seconds, fps)
 
