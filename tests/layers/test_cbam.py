@@ -40,7 +40,7 @@ def test_every_frame_is_the_paper_s_image_attention(randomise, seed):
         torch.testing.assert_close(y[:, :, t], cbam_by_the_paper(layer, x[:, :, t], training=False))
 
 
-def test_in_training_frames_are_so_many_images(randomise):
+def test_in_training_a_batch_of_clips_is_a_batch_of_its_frames(randomise):
     layer = randomise(CBAM(24)).train()
     x = torch.randn(2, 24, 3, 7, 5, dtype=torch.float64)
     images = x.transpose(1, 2).flatten(0, 1)  # (B*T, C, H, W)
@@ -57,7 +57,7 @@ def test_no_frame_sees_another(randomise):
         assert torch.equal(was[:, :, t], now[:, :, t]) == (t != 1)
 
 
-def test_starts_as_pytorch_makes_it():
+def test_its_weights_start_as_pytorch_makes_them():
     torch.manual_seed(0)
     layer = CBAM(64)
     channel, spatial = layer.eval()(torch.randn(2, 64, 3, 7, 7)).masks

@@ -50,7 +50,7 @@ def non_local_by_the_paper(layer: NonLocal, clip: Tensor, *, pool: bool) -> tupl
         ((1, 1, 2, 2), True, True),
     ],
 )
-def test_equations_1_4_and_6(randomise, size, pool, pooled):
+def test_the_output_is_equations_1_4_and_6(randomise, size, pool, pooled):
     layer = randomise(NonLocal(size[0], pool=pool))
     x = torch.randn(2, *size, dtype=torch.float64)
     y = layer(x).features
@@ -62,7 +62,7 @@ def test_embeddings_have_half_the_channels():
     assert {layer.out_channels for layer in (NonLocal(64).theta, NonLocal(64).phi, NonLocal(64).g)} == {32}
 
 
-def test_starts_as_the_identity():
+def test_it_starts_as_the_identity():
     x = torch.randn(2, 16, 3, 6, 6)
     assert torch.equal(NonLocal(16)(x).features, x)
 
@@ -86,5 +86,5 @@ def test_its_mask_is_the_attention_a_place_receives(randomise):
     torch.testing.assert_close(mask.mean(), torch.ones((), dtype=torch.float64))
 
 
-def test_training_makes_no_picture():
+def test_in_training_it_gives_no_masks():
     assert NonLocal(8).train()(torch.randn(2, 8, 2, 4, 4)).masks == (None, None)

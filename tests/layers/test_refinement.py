@@ -25,7 +25,7 @@ def random_masks(b: int, t: int) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_equations_7_and_8(randomise, seed):
+def test_the_output_is_equations_7_and_8(randomise, seed):
     b, c, t, h, w = 2, 5, 3, 3, 2
     layer = randomise(AttentionGuidedRefinement(4, c), seed=seed)
     masks, x = random_masks(b, t), torch.randn(b, c, t, h, w, dtype=torch.float64)

@@ -42,7 +42,7 @@ def test_a_temporal_shift_is_one_of_its_settings():
     torch.testing.assert_close(layer(x), temporal_shift(x))
 
 
-def test_three_weights_a_channel_and_every_one_learns():
+def test_a_channel_has_three_weights_and_every_one_learns():
     layer = TemporalAggregation(6)
     layer(torch.rand(1, 6, 3, 2, 2)).square().sum().backward()
     assert sum(p.numel() for p in layer.parameters()) == 18

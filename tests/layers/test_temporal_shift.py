@@ -36,7 +36,7 @@ def test_each_element_comes_from_where_the_definition_says(size, fold_div):
     assert torch.equal(TemporalShift(fold_div=fold_div)(x), shift_by_definition(x, fold_div))
 
 
-def test_an_eighth_each_way_unless_told_otherwise():
+def test_an_eighth_of_the_channels_moves_each_way_unless_told_otherwise():
     x = torch.randn(1, 16, 4, 2, 2)
     assert torch.equal(TemporalShift()(x), shift_by_definition(x, 8))
     assert not torch.equal(TemporalShift()(x), x)

@@ -68,7 +68,7 @@ def alive(**options) -> W3:
 @pytest.mark.parametrize("t", [1, 2, 8])
 @pytest.mark.parametrize("temporal_conv", ["depthwise", "bottleneck", "full"])
 @pytest.mark.parametrize("seed", range(3))
-def test_equations_2_to_6(randomise, t, temporal_conv, seed):
+def test_the_layer_is_equations_2_to_6(randomise, t, temporal_conv, seed):
     layer = randomise(W3(24, temporal_conv=temporal_conv), seed=seed)
     x, weights = random_clip(t), layer.state_dict()
     groups = 24 if temporal_conv == "depthwise" else 1
@@ -136,7 +136,7 @@ def test_the_spatial_mask_reads_the_channel_masks_features():
 
 
 @pytest.mark.parametrize("t", [1, 2, 3, 5, 16])
-def test_any_number_of_frames(t):
+def test_it_takes_any_number_of_frames(t):
     assert alive()(random_clip(t)).features.shape == (2, 24, t, 7, 6)
 
 
@@ -181,7 +181,7 @@ def test_the_whole_layer_starts_alive(seed):
     assert layer.where.video[-1].weight.grad.abs().min() > 0
 
 
-def test_the_temporal_convolutions_are_as_the_text_says():
+def test_the_temporal_convolutions_have_the_kernels_that_the_text_says():
     what, where = temporal_network_1d(24, "depthwise", reduction=16), temporal_network_3d()
     assert [tuple(conv.weight.shape) for conv in (what[0], what[2])] == [(24, 1, 3)] * 2
     assert [tuple(conv.weight.shape) for conv in (where[0], where[2])] == [(1, 1, 3, 3, 3)] * 2

@@ -122,7 +122,9 @@ def test_a_killed_run_leaves_no_manifest_and_can_be_done_again(tmp_path, num_wor
         write_tabletop(tmp_path, num_videos=4, seed=1, num_workers=num_workers, on_video=stop_at_second)
     assert (tmp_path / "videos").exists()
     assert not (tmp_path / "manifest.csv").exists()
+    (tmp_path / "videos" / ".train_00001.mp4.123").touch()  # a killed process leaves such a half-written file
     assert len(rows_of(write_tabletop(tmp_path, num_videos=4, seed=1, num_workers=1))) == 4
+    assert len(list((tmp_path / "videos").iterdir())) == 4
 
 
 def test_a_lost_video_is_drawn_again(tmp_path):
@@ -136,7 +138,7 @@ def test_a_lost_video_is_drawn_again(tmp_path):
 
 
 @pytest.mark.parametrize(("num_videos", "sizes"), [(1, (1, 0, 0)), (10, (7, 1, 2)), (1600, (1120, 160, 320))])
-def test_split_sizes(num_videos, sizes):
+def test_splits_are_70_10_and_20_percent_rounded(num_videos, sizes):
     assert tuple(split_sizes(num_videos).values()) == sizes
 
 
@@ -149,7 +151,7 @@ def test_split_sizes(num_videos, sizes):
         ({"num_videos": 1, "seed": -1}, r"seed must be an integer from 0"),
     ],
 )
-def test_numbers_out_of_range(tmp_path, arguments, message):
+def test_numbers_out_of_range_are_refused_before_anything_is_written(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         write_tabletop(tmp_path / "set", **arguments)
     assert not (tmp_path / "set").exists()

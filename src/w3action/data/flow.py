@@ -167,13 +167,13 @@ def _one_thread(cv2: Any) -> Iterator[None]:
 
 
 def to_levels(flows: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    """Turn displacements in pixels to 8 bits: 1 (20 pixels to the left or up), 128 (none), 255 (20 to the right or down)."""
+    """Turn displacements in pixels to 8 bits: 1 is 20 to the left or up, 128 none, 255 is 20 to the right or down."""
     clipped = np.clip(np.nan_to_num(flows), -MAX_PIXELS, MAX_PIXELS)
     return np.rint(ZERO_LEVEL + clipped * LEVELS_PER_PIXEL).astype(np.uint8)
 
 
 def to_pixels(levels: UInt8[Tensor, "*batch 10 t h w"]) -> Float[Tensor, "*batch 10 t h w"]:
-    """Return the displacements in pixels that levels stand for, to within half of 20 / 127 pixels of what was computed."""
+    """Return the displacements in pixels that levels stand for, to within half of 20 / 127 pixels."""
     return (levels.float() - ZERO_LEVEL) / LEVELS_PER_PIXEL
 
 

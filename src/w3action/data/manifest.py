@@ -71,7 +71,7 @@ class Manifest:
         return replace(self, videos=videos)
 
     def by_labelling(self) -> dict[str, "Manifest"]:
-        """Return the same videos once by each labelling, with its own classes and class ids; itself as "" if it has one."""
+        """Return the same videos by each labelling, with its own classes and class ids; itself as "" if it has one."""
         if not self.labellings:
             return {"": self}
         parts, start = {}, 0
@@ -156,7 +156,7 @@ def _read_labellings(
 
 
 def find_class_list(source: Path, label_column: str) -> Path:
-    """Find where the classes of a manifest's column are listed, if they are: `classes_COLUMN.txt`, or else `classes.txt`."""
+    """Find where the classes of a manifest's column are listed: `classes_COLUMN.txt`, or else `classes.txt`."""
     folder = source if source.is_dir() else source.parent
     own = folder / f"classes_{label_column}.txt"
     return own if own.is_file() else folder / "classes.txt"

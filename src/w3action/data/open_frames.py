@@ -91,7 +91,10 @@ def _open_file(
         file = stack.enter_context(open_member(video.path, offset=video.byte_offset, size=video.num_bytes))
     source = partial(Source, file, num_threads=num_threads, limit_seconds=limit_seconds)
     if on_gpu:
-        content = file.read(-1) if isinstance(file, BinaryFile) else str(file)
+        content: str | bytes = str(file)
+        if isinstance(file, BinaryFile):
+            file.seek(0)
+            content = file.read(-1)
         try:
             whole = stack.enter_context(source())
             return GpuVideo(OpenVideo(list_frames(whole), **size), content, stream=whole.stream.index, span=span)

@@ -1,19 +1,29 @@
 """What the hand does: for each action the paths of the hand, the object and its container or cover, if any.
 
-Six actions are drawn forwards; their six partners (`REVERSE_OF`) are the very same paths backwards. Where
-hand and arm come from, how long they dwell and how fast they move is drawn alike for all. Screen pixels
-unless said otherwise.
+Six actions are drawn forwards; their six partners (`REVERSE_OF`) are the very same paths backwards. Where hand and arm
+come from, how long they dwell and how fast they move is drawn alike for all. Screen pixels unless said otherwise.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from w3action.tabletop.classes import REVERSE_OF
-from w3action.tabletop.falling import tip_over
+from w3action.tabletop.catalogue import REVERSE_OF
 from w3action.tabletop.mesh import Solid
-from w3action.tabletop.motion import Phases, Track, arc, draw_course, draw_phases, draw_reach, rest
+from w3action.tabletop.motion import (
+    Phases,
+    Track,
+    arc,
+    backwards,
+    draw_course,
+    draw_phases,
+    draw_reach,
+    rest,
+    smoothstep,
+    tip_over,
+)
 from w3action.tabletop.stage import SIZE, Rows, Stage
 
 _GRIP_SHARE = 0.78  # how far up an object the fingers hold it
@@ -25,21 +35,19 @@ class Cast:
 
     stage: Stage
     target: Solid
-    prop: Solid | None
+    prop: Solid | None = None
 
     def tall(self, thing: Solid, y: Rows) -> Rows:
-        """Height of ``thing`` on the screen when it stands at row ``y``."""
+        """Return the height of `thing` on the screen when it stands at row `y`."""
         return thing.height * self.stage.upright * self.stage.scale(y)  # pyrefly: ignore[bad-return]
 
     def wide(self, thing: Solid, y: float) -> float:
-        """Half its width on the screen."""
+        """Return half the width of `thing` on the screen when it stands at row `y`."""
         return thing.radius * float(self.stage.scale(y))
 
-    @property
-    def container(self) -> Solid:
-        """The prop of an action that has one."""
-        assert self.prop is not None
-        return self.prop
+    def right_end(self, y: float) -> float:
+        """Return the rightmost column where the target still stands well on the table."""
+        return float(self.stage.edge_x(y)) - self.wide(self.target, y) - 3
 
 
 @dataclass(frozen=True)
@@ -55,35 +63,20 @@ class Timeline:
     inside: np.ndarray  # (T,) bool: the target is within the container's walls
     dropped: np.ndarray  # (T,) bool: the target is below the table top, behind its edge
     shoulder: tuple[float, float]  # where the forearm points from, outside the image
-    holds_prop: bool = False
-
-    def reversed(self) -> "Timeline":
-        """The same action backwards."""
-        return Timeline(
-            target=self.target.reversed(),
-            prop=None if self.prop is None else self.prop.reversed(),
-            grip=self.grip.reversed(),
-            reach=self.reach[::-1],
-            twist=self.twist[::-1],
-            acting=self.acting[::-1],
-            inside=self.inside[::-1],
-            dropped=self.dropped[::-1],
-            shoulder=self.shoulder,
-            holds_prop=self.holds_prop,
-        )
+    holds_prop: bool
 
 
 def draw_timeline(rng: np.random.Generator, label: str, cast: Cast, num_frames: int) -> Timeline:
-    """The paths of action ``label`` over ``num_frames`` frames."""
+    """Draw the paths of action `label` over `num_frames` frames."""
     if label in REVERSE_OF:
-        return _FORWARD[REVERSE_OF[label]](rng, cast, num_frames).reversed()
+        return backwards(_FORWARD[REVERSE_OF[label]](rng, cast, num_frames))
     return _FORWARD[label](rng, cast, num_frames)
 
 
 def _push_right(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
     phases = draw_phases(rng, num_frames)
     y = rng.uniform(cast.stage.back + 18, 98)
-    low, high = 14.0, min(SIZE - 14.0, _right_end(cast, y))
+    low, high = 14.0, min(SIZE - 14.0, cast.right_end(y))
     way = rng.uniform(36, min(62, high - low))
     x = rng.uniform(low, high - way)
     course = phases.spread(draw_course(rng, phases.acting))
@@ -95,7 +88,7 @@ def _push_right(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeli
 def _lift(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
     phases = draw_phases(rng, num_frames)
     y = rng.uniform(68, 100)
-    x = rng.uniform(22, min(90, _right_end(cast, y)))
+    x = rng.uniform(22, min(90, cast.right_end(y)))
     height = rng.uniform(28, min(46, y - cast.tall(cast.target, y) - 4))
     course = phases.spread(draw_course(rng, phases.acting))
     target = rest(num_frames, x, y, yaw=rng.uniform(0, 360))
@@ -115,53 +108,44 @@ def _bring_closer(rng: np.random.Generator, cast: Cast, num_frames: int) -> Time
     return _handled(rng, cast, target, phases)
 
 
-def _put_into(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
+def _carry_over(rng: np.random.Generator, cast: Cast, num_frames: int, *, covers: bool) -> Timeline:
+    """Carry the object into its container, or the cover over the object."""
+    assert cast.prop is not None
     phases = draw_phases(rng, num_frames)
     x, y, start_x, start_y = _two_places(rng, cast)
-    peak = cast.tall(cast.container, y) + rng.uniform(9, 16)
-    course = phases.spread(draw_course(rng, phases.acting))
-    across, up = arc(course)
-    target = rest(num_frames, 0, 0, yaw=rng.uniform(0, 360))
-    target = target.moved(
-        x=start_x + (x - start_x) * across, y=start_y + (y - 2 - start_y) * across, z=peak * up + across
+    peak = cast.tall(cast.target if covers else cast.prop, y) + rng.uniform(9, 16)
+    across, up = arc(phases.spread(draw_course(rng, phases.acting)))
+    end_y = y + 1 if covers else y - 2  # a cover ends nearer than the object and is drawn over it
+    carried = rest(num_frames, 0, 0, yaw=rng.uniform(0, 360))
+    carried = carried.moved(
+        x=start_x + (x - start_x) * across,
+        y=start_y + (end_y - start_y) * across,
+        z=peak * up if covers else peak * up + across,  # one pixel above the container's floor
     )
-    prop = rest(num_frames, x, y, yaw=rng.uniform(-25, 25))
-    return _handled(rng, cast, target, phases, prop=prop, inside=across > 0.5)
-
-
-def _cover(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
-    phases = draw_phases(rng, num_frames)
-    x, y, start_x, start_y = _two_places(rng, cast)
-    peak = cast.tall(cast.target, y) + rng.uniform(9, 16)
-    course = phases.spread(draw_course(rng, phases.acting))
-    across, up = arc(course)
-    prop = rest(num_frames, 0, 0, yaw=rng.uniform(0, 360))
-    # One pixel nearer than the object, so that it is drawn over it.
-    prop = prop.moved(x=start_x + (x - start_x) * across, y=start_y + (y + 1 - start_y) * across, z=peak * up)
-    target = rest(num_frames, x, y, yaw=rng.uniform(0, 360))
-    return _handled(rng, cast, target, phases, prop=prop, holds_prop=True)
+    stays = rest(num_frames, x, y, yaw=rng.uniform(0, 360) if covers else rng.uniform(-25, 25))
+    if covers:
+        return _handled(rng, cast, stays, phases, prop=carried, holds_prop=True)
+    return replace(_handled(rng, cast, carried, phases, prop=stays), inside=across > 0.5)
 
 
 def _turn_clockwise(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
     phases = draw_phases(rng, num_frames)
     y = rng.uniform(cast.stage.back + 26, 96)
-    x = rng.uniform(24, min(88, _right_end(cast, y)))
+    x = rng.uniform(24, min(88, cast.right_end(y)))
     course = phases.spread(draw_course(rng, phases.acting))
-    target = rest(num_frames, x, y)
-    target = target.moved(yaw=rng.uniform(0, 360) + rng.uniform(120, 210) * course)
+    target = rest(num_frames, x, y).moved(yaw=rng.uniform(0, 360) + rng.uniform(120, 210) * course)
     timeline = _handled(rng, cast, target, phases)
-    twist = rng.uniform(75, 115) * (course - 0.5)
-    return replace(timeline, twist=twist)
+    return replace(timeline, twist=rng.uniform(75, 115) * (course - 0.5))
 
 
-def _pick_up(rng: np.random.Generator, cast: Cast, num_frames: int, *, really: bool = True) -> Timeline:
-    """Up and off with it, the way the arm came; or the same movement with an empty hand."""
+def _pick_up(rng: np.random.Generator, cast: Cast, num_frames: int, *, really: bool) -> Timeline:
+    """Carry it up and off, the way the arm came; or do the same movement with an empty hand."""
     phases = draw_phases(rng, num_frames, after=int(rng.integers(0, 5)))
     y = rng.uniform(60, 98)
-    x = rng.uniform(24, min(88, _right_end(cast, y)))
+    x = rng.uniform(24, min(88, cast.right_end(y)))
     shoulder = _draw_shoulder(rng, x, y)
     course = phases.spread(draw_course(rng, phases.acting))
-    lifted, gone = _rise(course), np.clip((course - 0.3) / 0.7, 0, 1) ** 1.3 * rng.uniform(0.5, 0.85)
+    lifted, gone = smoothstep(2 * course), np.clip((course - 0.3) / 0.7, 0, 1) ** 1.3 * rng.uniform(0.5, 0.85)
     still = rest(num_frames, x, y, yaw=rng.uniform(0, 360))
     carried = still.moved(
         x=x + (shoulder[0] - x) * gone, y=y + (shoulder[1] - y) * gone, z=rng.uniform(14, 24) * lifted
@@ -169,53 +153,32 @@ def _pick_up(rng: np.random.Generator, cast: Cast, num_frames: int, *, really: b
     return _handled(rng, cast, carried if really else still, phases, held=carried, keeps_hold=True, shoulder=shoulder)
 
 
-def _pretend_to_pick_up(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
-    return _pick_up(rng, cast, num_frames, really=False)
-
-
-def _push_off(rng: np.random.Generator, cast: Cast, num_frames: int, *, falls: bool = True) -> Timeline:
-    """Push to the table's edge, where the object tips; then it drops, or comes back."""
-    after = int(rng.integers(15, max(16, 11 * num_frames // 20)))
-    phases = draw_phases(rng, num_frames, after=after)
+def _push_off(rng: np.random.Generator, cast: Cast, num_frames: int, *, falls: bool) -> Timeline:
+    """Push it to the table's edge, where it tips; then it drops, or comes back."""
+    phases = draw_phases(rng, num_frames, after=int(rng.integers(15, max(16, 11 * num_frames // 20))))
     y = rng.uniform(cast.stage.back + 22, 84)
     edge = float(cast.stage.edge_x(y))
     end = edge + rng.uniform(-1.5, 2.5)
     start = max(13.0, end - rng.uniform(30, 48))
     pushed = phases.spread(start + (end - start) * draw_course(rng, phases.acting))
     track = rest(num_frames, 0, y, yaw=rng.uniform(0, 360)).moved(x=pushed)
-    target, dropped = tip_over(
-        rng,
-        track,
-        phases.before + phases.acting - 1,
-        edge=edge,
-        tall=float(cast.tall(cast.target, y)),
-        falls=falls,
-    )
-    return _handled(rng, cast, target, phases, held=track, dropped=dropped, lingers=0.2)
-
-
-def _push_off_almost(rng: np.random.Generator, cast: Cast, num_frames: int) -> Timeline:
-    return _push_off(rng, cast, num_frames, falls=False)
+    last, tall = phases.before + phases.acting - 1, float(cast.tall(cast.target, y))
+    target, dropped = tip_over(rng, track, last, edge=edge, tall=tall, falls=falls)
+    return replace(_handled(rng, cast, target, phases, held=track, lingers=0.2), dropped=dropped)
 
 
 _FORWARD: dict[str, Callable[[np.random.Generator, Cast, int], Timeline]] = {
-    "Covering something": _cover,
+    "Covering something": partial(_carry_over, covers=True),
     "Lifting something up": _lift,
     "Moving something closer": _bring_closer,
-    "Picking something up": _pick_up,
-    "Pretending to pick something up": _pretend_to_pick_up,
+    "Picking something up": partial(_pick_up, really=True),
+    "Pretending to pick something up": partial(_pick_up, really=False),
     "Pushing something right": _push_right,
-    "Pushing something so that it almost falls": _push_off_almost,
-    "Pushing something so that it falls": _push_off,
-    "Putting something into something": _put_into,
+    "Pushing something so that it almost falls": partial(_push_off, falls=False),
+    "Pushing something so that it falls": partial(_push_off, falls=True),
+    "Putting something into something": partial(_carry_over, covers=False),
     "Turning something clockwise": _turn_clockwise,
 }
-
-
-def _rise(course: np.ndarray) -> np.ndarray:
-    """The rising first half of a course, then held."""
-    t = np.clip(course / 0.5, 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def _handled(
@@ -228,20 +191,17 @@ def _handled(
     held: Track | None = None,
     holds_prop: bool = False,
     keeps_hold: bool = False,
-    inside: np.ndarray | None = None,
-    dropped: np.ndarray | None = None,
     shoulder: tuple[float, float] | None = None,
     lingers: float = 0.5,
 ) -> Timeline:
-    """The hand added: it comes, holds ``held`` (or the target, or the prop), and leaves unless it keeps hold."""
-    num_frames = phases.total
-    thing, share = (cast.container, 1.0) if holds_prop else (cast.target, _GRIP_SHARE)
-    if held is None:
-        held = prop if holds_prop and prop is not None else target
+    """Add the hand: it comes, holds `held` (or the target, or the prop), and leaves unless it keeps hold."""
+    num_frames, middle = len(target.x), len(target.x) // 2
+    thing, share = cast.target, _GRIP_SHARE
+    if holds_prop and prop is not None and cast.prop is not None:
+        thing, share, held = cast.prop, 1.0, prop
+    held = held or target
     grip = held.moved(z=held.z + share * cast.tall(thing, held.y))
-    middle = num_frames // 2
-    if shoulder is None:
-        shoulder = _draw_shoulder(rng, held.x[middle], held.y[middle])
+    shoulder = shoulder or _draw_shoulder(rng, held.x[middle], held.y[middle])
     grip = _held_at_near_side(rng, grip, shoulder, middle, cast.wide(thing, held.y[middle]))
     leave = np.ones(phases.after) if keeps_hold else draw_reach(rng, phases.after, lingers=lingers)[::-1]
     acting = np.zeros(num_frames, bool)
@@ -253,8 +213,8 @@ def _handled(
         reach=np.concatenate([draw_reach(rng, phases.before), np.ones(phases.acting), leave]),
         twist=np.zeros(num_frames),
         acting=acting,
-        inside=np.zeros(num_frames, bool) if inside is None else inside,
-        dropped=np.zeros(num_frames, bool) if dropped is None else dropped,
+        inside=np.zeros(num_frames, bool),
+        dropped=np.zeros(num_frames, bool),
         shoulder=shoulder,
         holds_prop=holds_prop,
     )
@@ -263,7 +223,7 @@ def _handled(
 def _held_at_near_side(
     rng: np.random.Generator, grip: Track, shoulder: tuple[float, float], middle: int, wide: float
 ) -> Track:
-    """The fingers take the side that the arm comes from, so that the object stays in sight."""
+    """Move the fingers to the side that the arm comes from, so that the object stays in sight."""
     to_x = shoulder[0] - grip.x[middle]
     to_y = shoulder[1] - (grip.y[middle] - grip.z[middle])
     step = rng.uniform(0.15, 0.55) * wide / np.hypot(to_x, to_y)
@@ -271,24 +231,18 @@ def _held_at_near_side(
 
 
 def _draw_shoulder(rng: np.random.Generator, x: float, y: float) -> tuple[float, float]:
-    """Left of, right of or below the image, whatever the action; from below, the arm slants."""
+    """Choose a place left of, right of or below the image, whatever the action; from below, the arm slants."""
     side = rng.integers(3)
     if side == 2:
         return x + rng.choice([-1, 1]) * rng.uniform(30, 75), SIZE + 44.0
     return (-42.0 if side == 0 else SIZE + 42.0), y + rng.uniform(-14, 42)
 
 
-def _right_end(cast: Cast, y: float) -> float:
-    """The rightmost column where the target still stands well on the table."""
-    return float(cast.stage.edge_x(y)) - cast.wide(cast.target, y) - 3
-
-
 def _two_places(rng: np.random.Generator, cast: Cast) -> tuple[float, float, float, float]:
-    """(x, y) of what stays and (x, y) of where the other begins, beside it; all on the table and in the image."""
+    """Draw (x, y) of what stays and, beside it, (x, y) of where the other begins; all on the table, in the image."""
     y = rng.uniform(64, 94)
-    right = min(SIZE - 16.0, _right_end(cast, y))
+    right = min(SIZE - 16.0, cast.right_end(y))
     apart = rng.uniform(34, 44)
     x = rng.uniform(18, right - apart)
-    places = [x, x + apart]
-    first = int(rng.integers(2))
-    return places[first], y, places[1 - first], float(np.clip(y + rng.uniform(-10, 8), 58, 98))
+    stays, begins = (x, x + apart) if rng.integers(2) == 0 else (x + apart, x)
+    return stays, y, begins, float(np.clip(y + rng.uniform(-10, 8), 58, 98))

@@ -1,7 +1,7 @@
 """What stands still behind the action: wall, table top, side edge with the floor beyond, clutter and light.
 
-Textures are functions of table coordinates, evaluated per pixel through the stage's perspective. The picture
-is larger than the image by `MARGIN` on every side, so that a shaking camera can crop it anywhere.
+Textures are functions of table coordinates, evaluated per pixel through the stage's perspective. The picture is larger
+than the image by `MARGIN` on every side, so that a shaking camera can crop it anywhere.
 """
 
 import math
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from w3action.tabletop.light import DAYLIGHT, Light
 from w3action.tabletop.sprite import paste_sprite
-from w3action.tabletop.stage import CENTRE_X, SIZE, UNIT_Y, Stage
+from w3action.tabletop.stage import CENTRE_X, SIZE, UNIT_Y, Light, Stage
 from w3action.tabletop.things import draw_colours, draw_thing
 
 MARGIN = 3  # pixels
@@ -21,14 +20,7 @@ _PHASES = 2  # the backdrop is kept at this many sub-pixel shifts each way: shak
 
 _WOODS = ((176, 146, 114), (150, 118, 88), (204, 182, 150), (104, 84, 68), (214, 202, 182))
 _PLAINS = ((196, 200, 202), (120, 136, 146), (226, 220, 206), (92, 100, 96), (164, 178, 160), (170, 150, 158))
-_WALLS = (
-    (206, 202, 190),
-    (150, 164, 176),
-    (180, 166, 150),
-    (124, 132, 120),
-    (220, 214, 214),
-    (108, 112, 128),
-)
+_WALLS = ((206, 202, 190), (150, 164, 176), (180, 166, 150), (124, 132, 120), (220, 214, 214), (108, 112, 128))
 
 
 @dataclass(frozen=True)
@@ -39,7 +31,7 @@ class Backdrop:
     floor: Image.Image | None  # L, same size: bright where things show that have dropped behind the table's edge
 
     def crop(self, dx: float, dy: float) -> tuple[Image.Image, Image.Image | None, float, float]:
-        """The frame and floor mask with the scene shifted by about (dx, dy) pixels, and the exact shift.
+        """Shift the scene by about (dx, dy) pixels: (frame, floor mask, the exact shift).
 
         Shifts are rounded to half a pixel and must stay within `MARGIN` - 1.
         """
@@ -51,30 +43,17 @@ class Backdrop:
         return self.pictures[fx, fy].crop(box), floor, px / _PHASES, py / _PHASES
 
 
-def draw_backdrop(rng: np.random.Generator, stage: Stage, light: Light = DAYLIGHT) -> Backdrop:
-    """A random room for ``stage``."""
+def draw_backdrop(rng: np.random.Generator, stage: Stage, light: Light) -> Backdrop:
+    """Draw a random room for `stage`."""
     full = SIZE + 2 * MARGIN
     steps = ((np.arange(full * _FINE) + 0.5) / _FINE - MARGIN).astype(np.float32)
     x, y = np.meshgrid(steps, steps)  # screen pixels, (_FINE * full, _FINE * full)
-    scale = np.maximum(stage.scale(y), np.float32(0.2))
     wall_rows = int(np.searchsorted(steps, stage.back))
     colour = np.empty((*x.shape, 3), np.float32)
     colour[:wall_rows] = _wall(rng, x[:wall_rows], y[:wall_rows], stage)
-    near, depth = scale[wall_rows:], np.float32((UNIT_Y - stage.horizon) / stage.lying)
-    table = _table(rng, (x[wall_rows:] - CENTRE_X) / near, depth / near)  # across and away, scene units
-    shade = 0.86 + 0.14 * (y[wall_rows:, :1] - stage.back) / (SIZE - stage.back)  # light falls off towards the wall
-    np.multiply(table, shade[..., None], out=colour[wall_rows:])
-    colour[wall_rows - 1 : wall_rows + 1] *= 0.6
-    floor = None
-    if stage.edge is not None:
-        beyond = x - stage.edge_x(y)  # pixels right of the edge
-        outside = (beyond > 0) & (y >= stage.back)
-        ground = _pick(rng, _PLAINS) * np.float32(rng.uniform(0.3, 0.5))
-        seams = np.where(np.sin((y + x * 0.2) * np.float32(rng.uniform(0.15, 0.4))) > 0.92, 0.85, 1.0)
-        dim = seams * (1 - 0.4 * np.exp(-np.clip(beyond, 0, None) / 5))
-        colour[outside] = ground * dim[outside][:, None]
-        colour[(np.abs(beyond) < 0.9) & (y >= stage.back)] *= 0.7
-        floor = Image.fromarray((outside * 255).astype(np.uint8)).reduce(_FINE)
+    colour[wall_rows:] = _table_top(rng, x[wall_rows:], y[wall_rows:], stage)
+    colour[wall_rows - 1 : wall_rows + 1] *= 0.6  # a dark seam
+    floor = None if stage.edge is None else _lay_floor(rng, colour, x, y, stage)
     picture = Image.fromarray(np.clip(colour, 0, 255).astype(np.uint8))
     _flat_clutter(rng, picture, stage)
     grain = rng.standard_normal((full, full, 1), np.float32) * np.float32(rng.uniform(1.0, 5.0))
@@ -95,14 +74,22 @@ def _pick(rng: np.random.Generator, colours: tuple) -> np.ndarray:
     return np.array(colours[rng.integers(len(colours))], np.float32)
 
 
-def _table(rng: np.random.Generator, across: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """(h, w, 3) colours of the table top at (h, w) places of it."""
+def _pick_vivid(rng: np.random.Generator) -> np.ndarray:
+    return np.array(draw_colours(rng, 1)[0], np.float32)
+
+
+def _table_top(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, stage: Stage) -> np.ndarray:
+    """Colour the table at (h, w) places of the screen: (h, w, 3)."""
+    near, depth = np.maximum(stage.scale(y), np.float32(0.2)), np.float32((UNIT_Y - stage.horizon) / stage.lying)
+    texture = _texture(rng, (x - CENTRE_X) / near, depth / near)
+    shade = 0.86 + 0.14 * (y[:, :1] - stage.back) / (SIZE - stage.back)  # light falls off towards the wall
+    return texture * shade[..., None]
+
+
+def _texture(rng: np.random.Generator, across: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """Colour the table at (h, w) places of it, in scene units to the right and away: (h, w, 3)."""
     kind = rng.choice(["planks", "long planks", "checks", "stripes", "speckles", "plain"])
-    wood, plain, cloth = (
-        _pick(rng, _WOODS),
-        _pick(rng, _PLAINS),
-        np.array(draw_colours(rng, 1)[0], np.float32),
-    )
+    wood, plain, cloth = _pick(rng, _WOODS), _pick(rng, _PLAINS), _pick_vivid(rng)
     if kind in ("planks", "long planks"):
         run, side = (across, away) if kind == "planks" else (away, across)
         width = rng.uniform(16, 30)
@@ -130,14 +117,14 @@ def _table(rng: np.random.Generator, across: np.ndarray, away: np.ndarray) -> np
 
 
 def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, stage: Stage) -> np.ndarray:
-    """(h, w, 3) colours of the wall, now and then papered or with a picture."""
+    """Colour the wall, now and then papered or with a picture: (h, w, 3)."""
     wall = _pick(rng, _WALLS) * (0.8 + 0.15 * y / stage.back)[..., None]
     if rng.random() < 0.4:
         wall *= np.where(np.sin(x * rng.uniform(0.3, 0.9)) > 0, np.float32(1.0), np.float32(0.93))[..., None]
     for _ in range(rng.integers(0, 3)):  # pictures, a window's corner
         left, width = rng.uniform(-10, SIZE), rng.uniform(10, 34)
         low = stage.back - rng.uniform(3, 9)
-        paint = np.array(draw_colours(rng, 1)[0], np.float32)
+        paint = _pick_vivid(rng)
         columns, rows = np.abs(x[0] - left - width / 2), y[:, 0]
         inside = np.ix_(rows < low, columns < width / 2)
         wall[inside] = wall[inside] * 0.65 + paint * 0.3
@@ -146,14 +133,26 @@ def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, stage: Stage) 
     return wall
 
 
+def _lay_floor(rng: np.random.Generator, colour: np.ndarray, x: np.ndarray, y: np.ndarray, stage: Stage) -> Image.Image:
+    """Colour the floor beyond the table's side edge, in place, and return where it shows, as `Backdrop.floor`."""
+    beyond, on_level = x - stage.edge_x(y), y >= stage.back  # pixels right of the edge; below the wall
+    outside = (beyond > 0) & on_level
+    ground = _pick(rng, _PLAINS) * np.float32(rng.uniform(0.3, 0.5))
+    seams = np.where(np.sin((y + x * 0.2) * np.float32(rng.uniform(0.15, 0.4))) > 0.92, 0.85, 1.0)
+    dim = seams * (1 - 0.4 * np.exp(-np.clip(beyond, 0, None) / 5))
+    colour[outside] = ground * dim[outside][:, None]
+    colour[(np.abs(beyond) < 0.9) & on_level] *= 0.7
+    return Image.fromarray((outside * 255).astype(np.uint8)).reduce(_FINE)
+
+
 def _flat_clutter(rng: np.random.Generator, picture: Image.Image, stage: Stage) -> None:
-    """Papers, pens and plates on the table, drawn in place into a picture of _FINE pixels a pixel."""
+    """Draw papers, pens and plates on the table, in place, into a picture of _FINE pixels a pixel."""
     pen = ImageDraw.Draw(picture, "RGBA")
 
     def at(x: float, y: float) -> tuple[float, float]:
         return (x + MARGIN) * _FINE, (y + MARGIN) * _FINE
 
-    def ellipse(x: float, y: float, w: float, h: float, fill: tuple[int, int, int, int]) -> None:
+    def ellipse(x: float, y: float, w: float, h: float, fill: tuple[int, ...]) -> None:
         pen.ellipse((*at(x - w, y - h), *at(x + w, y + h)), fill=fill)
 
     right = float(SIZE if stage.edge is None else stage.edge_x(UNIT_Y) - 14)
@@ -183,7 +182,7 @@ def _flat_clutter(rng: np.random.Generator, picture: Image.Image, stage: Stage) 
 
 
 def _things_at_the_back(rng: np.random.Generator, picture: Image.Image, stage: Stage) -> None:
-    """Up to three small things along the wall, which never move."""
+    """Draw up to two small things along the wall, which never move."""
     for _ in range(rng.integers(0, 3)):
         y = stage.back + rng.uniform(2, 5)
         x = rng.uniform(0, min(SIZE, float(stage.edge_x(y)) - 6))

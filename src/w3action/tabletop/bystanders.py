@@ -3,19 +3,21 @@
 They keep out of the action's way, so that they distract without hiding it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from w3action.tabletop.falling import tip_over
 from w3action.tabletop.mesh import Solid
-from w3action.tabletop.motion import Track, draw_course, rest
+from w3action.tabletop.motion import Track, draw_course, rest, tip_over
 from w3action.tabletop.stage import SIZE, Stage
 from w3action.tabletop.things import draw_thing
 
-_MOTIONS = ("still", "slide", "turn", "hop", "drift")
+_MOTIONS = {"still": 0.2, "slide": 0.28, "turn": 0.16, "hop": 0.18, "drift": 0.18}  # how probable each is
 _TRIES = 12
 _FADED = 0.6  # of the way to grey: what nobody touches stands out less
+
+Disc = tuple[float, float, float]  # a place on the table: x, y, radius, pixels
 
 
 @dataclass(frozen=True)
@@ -27,59 +29,51 @@ class Bystander:
     dropped: np.ndarray  # (T,) bool: below the table top
 
 
-def draw_bystanders(
-    rng: np.random.Generator, stage: Stage, num_frames: int, taken: list[tuple[float, float, float]]
-) -> list[Bystander]:
-    """One to four things; ``taken`` lists discs of the table (x, y, radius) where they may not be, pixels."""
+def draw_bystanders(rng: np.random.Generator, stage: Stage, num_frames: int, taken: list[Disc]) -> list[Bystander]:
+    """Draw up to three things that stay off the discs `taken`."""
     found, turning = [], False
     for _ in range(rng.integers(1, 4)):
         thing = draw_thing(rng, rng.uniform(10, 15)).faded(_FADED)
-        motion = str(rng.choice(_MOTIONS, p=[0.2, 0.28, 0.16, 0.18, 0.18]))
+        motion = str(rng.choice(list(_MOTIONS), p=list(_MOTIONS.values())))
         if motion == "turn" and turning:  # each turned view is drawn anew: one is enough, for speed
             motion = "slide"
         turning |= motion == "turn"
         for _ in range(_TRIES):
             track = _path(rng, stage, motion, num_frames)
-            discs = [
-                (track.x[k], track.y[k], thing.radius * float(stage.scale(track.y[k])))
-                for k in (0, num_frames // 2, num_frames - 1)
-            ]
-            if all(_apart(a, b) for a in discs for b in taken) and discs_on_table(stage, discs):
+            discs = footprints(stage, thing, track, (0, num_frames // 2, num_frames - 1))
+            if all(_apart(a, b) for a in discs for b in taken) and _on_table(stage, discs):
                 found.append(Bystander(thing, track, np.zeros(num_frames, bool)))
                 taken = taken + discs
                 break
     return found
 
 
-def draw_faller(
-    rng: np.random.Generator, stage: Stage, num_frames: int, taken: list[tuple[float, float, float]]
-) -> list[Bystander]:
-    """At most one thing near the side edge that creeps over it and drops, or only nearly so."""
+def draw_faller(rng: np.random.Generator, stage: Stage, num_frames: int, taken: list[Disc]) -> list[Bystander]:
+    """Draw at most one thing near the side edge that creeps over it and drops, or only nearly so."""
     thing = draw_thing(rng, rng.uniform(12, 17)).faded(_FADED)
     for _ in range(_TRIES):
         y = rng.uniform(stage.back + 12, 100)
-        s = float(stage.scale(y))
-        edge = float(stage.edge_x(y))
-        if not all(_apart((edge, y, thing.radius * s), disc) for disc in taken):
+        scale, edge = float(stage.scale(y)), float(stage.edge_x(y))
+        if not all(_apart((edge, y, thing.radius * scale), disc) for disc in taken):
             continue
-        begins = int(rng.integers(0, num_frames - 8))
-        lasts = int(rng.integers(5, 12))
+        begins, lasts = int(rng.integers(0, num_frames - 8)), int(rng.integers(5, 12))
         way = np.clip((np.arange(num_frames) - begins) / lasts, 0, 1)
         track = rest(num_frames, edge, y, yaw=rng.uniform(0, 360)).moved(x=edge - rng.uniform(6, 16) * (1 - way))
-        last = min(begins + lasts, num_frames - 1)
-        track, dropped = tip_over(
-            rng, track, last, edge=edge, tall=thing.height * stage.upright * s, falls=rng.random() < 0.8
-        )
-        return [Bystander(thing, track, dropped)]
+        last, tall = min(begins + lasts, num_frames - 1), thing.height * stage.upright * scale
+        return [Bystander(thing, *tip_over(rng, track, last, edge=edge, tall=tall, falls=rng.random() < 0.8))]
     return []
 
 
-def discs_on_table(stage: Stage, discs: list[tuple[float, float, float]]) -> bool:
-    """Whether things of these feet stand wholly on the table."""
+def footprints(stage: Stage, thing: Solid, track: Track, frames: Iterable[int]) -> list[Disc]:
+    """Return where `thing` stands in some frames of its path."""
+    return [(track.x[k], track.y[k], thing.radius * float(stage.scale(track.y[k]))) for k in frames]
+
+
+def _on_table(stage: Stage, discs: list[Disc]) -> bool:
     return all(bool(stage.back + 6 < y < SIZE + 4) and x < float(stage.edge_x(y)) - r for x, y, r in discs)
 
 
-def _apart(a: tuple[float, float, float], b: tuple[float, float, float]) -> bool:
+def _apart(a: Disc, b: Disc) -> bool:
     dx, dy = a[0] - b[0], (a[1] - b[1]) * 1.3  # rows are foreshortened
     return bool(dx * dx + dy * dy > (0.85 * (a[2] + b[2])) ** 2)
 

@@ -1,14 +1,13 @@
 """Small solids and their drawing: polygons in, an anti-aliased sprite out.
 
-A solid stands on the table at the origin: x right, y towards the viewer, z up, in scene units (one pixel at
-scale 1). Drawing is orthographic from a camera ``elevation`` above the table, culls faces that look away,
-sorts the others by depth and shades them by their normal. Perspective enters only as the sprite's scale when
-it is placed in a frame, which at these sizes the eye does not miss and which lets one sprite serve every
-frame in which the solid does not turn.
+A solid stands on the table at the origin: x right, y towards the viewer, z up, in scene units (one pixel at scale 1).
+Drawing is orthographic from a camera `elevation` above the table, culls faces that look away, sorts the others by depth
+and shades them by their normal. Perspective enters only as the sprite's scale when it is placed in a frame, which at
+these sizes the eye does not miss and which lets one sprite serve every frame in which the solid does not turn.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -16,13 +15,11 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw
 
-from w3action.tabletop.light import DAYLIGHT, Light
-from w3action.tabletop.sprite import Sprite
+from w3action.tabletop.sprite import DENSITY, SUPERSAMPLE, Sprite, average_down
+from w3action.tabletop.stage import DAYLIGHT, Light
 
-Colour = tuple[int, int, int]
+Colour = tuple[int, ...]  # red, green, blue, 0 to 255
 
-DENSITY = 1.75  # sprite pixels per scene unit; above 1 so that nearer (scaled up) solids stay sharp
-_SUPERSAMPLE = 2  # drawn this much finer still, then averaged
 _LIGHT = np.array([-0.38, 0.42, 0.82])  # towards the lamp: upper left, a little before the table
 _AMBIENT = 0.55
 
@@ -46,11 +43,10 @@ class Solid:
     height: float
 
     def faded(self, share: float) -> "Solid":
-        """The same solid with its colours ``share`` of the way to a middle grey."""
+        """Return the same solid with its colours `share` of the way to a middle grey."""
 
         def fade(colour: Colour) -> Colour:
-            r, g, b = (int(level + share * (128 - level)) for level in colour)
-            return r, g, b
+            return tuple(int(level + share * (128 - level)) for level in colour)
 
         return replace(self, faces=tuple(replace(face, colour=fade(face.colour)) for face in self.faces))
 
@@ -69,7 +65,7 @@ class Solid:
     def render(
         self, *, yaw_degrees: float, elevation: float, light: Light = DAYLIGHT, inner: bool | None = None
     ) -> Sprite:
-        """The solid turned clockwise (seen from above) by ``yaw_degrees``.
+        """Draw the solid turned clockwise (seen from above) by `yaw_degrees`.
 
         Args:
             yaw_degrees: turn about the vertical axis.
@@ -94,14 +90,13 @@ class Solid:
         order = np.lexsort((np.arange(len(counts)), depth[parents]))  # a decal follows its face
         facing = normals @ view > 1e-4
 
-        fine = DENSITY * _SUPERSAMPLE
+        fine = DENSITY * SUPERSAMPLE
         half_w = math.ceil(self.radius * DENSITY + 2)
         half_h = math.ceil((self.radius * lie + self.height / 2 * up) * DENSITY + 2)
-        screen = np.empty((len(points), 2))
-        screen[:, 0] = points[:, 0] * fine + half_w * _SUPERSAMPLE
-        screen[:, 1] = (points[:, 1] * lie - (points[:, 2] - self.height / 2) * up) * fine
-        screen[:, 1] += half_h * _SUPERSAMPLE
-        image = Image.new("RGBA", (2 * half_w * _SUPERSAMPLE, 2 * half_h * _SUPERSAMPLE))
+        across = points[:, 0] * fine + half_w * SUPERSAMPLE
+        down = (points[:, 1] * lie - (points[:, 2] - self.height / 2) * up) * fine + half_h * SUPERSAMPLE
+        screen = np.stack([across, down], axis=1)
+        image = Image.new("RGBA", (2 * half_w * SUPERSAMPLE, 2 * half_h * SUPERSAMPLE))
         pen = ImageDraw.Draw(image)
         for i in order:
             face = self.faces[i]
@@ -110,27 +105,39 @@ class Solid:
             shade = shades[i] * (0.72 if face.inner else 1.0)
             fill = light.on([channel * shade for channel in face.colour])
             pen.polygon(screen[starts[i] : starts[i] + counts[i]].ravel().tolist(), fill=fill)
-        return Sprite(image.convert("RGBa").reduce(_SUPERSAMPLE), anchor=(half_w, half_h), density=DENSITY)
+        return average_down(image, anchor=(half_w, half_h))
 
 
-def box(width: float, depth: float, height: float, colours: dict[str, Colour], *, z: float = 0.0) -> list[Face]:
-    """A block centred on the axis; ``colours`` for ``top``, ``front``, ``back``, ``left``, ``right`` or ``any``."""
-    x, y, t = width / 2, depth / 2, z + height
+def solid(faces: list[Face]) -> Solid:
+    """Join faces, and measure how far they reach."""
+    points = np.concatenate([face.points for face in faces])
+    return Solid(tuple(faces), float(np.hypot(points[:, 0], points[:, 1]).max()), float(points[:, 2].max()))
+
+
+def polygons(colour: Colour, *outlines: Sequence[tuple[float, float, float]], inner: bool = False) -> list[Face]:
+    """Make a face of each outline, all of one colour."""
+    return [Face(np.array(points, float), colour, inner=inner) for points in outlines]
+
+
+def box(width: float, depth: float, height: float, colours: dict[str, Colour]) -> list[Face]:
+    """Make a block on the axis: top, front, back, left and right; `colours` of these, or of `any`."""
+    x, y, z = width / 2, depth / 2, height
     corners = {
-        "top": [(-x, y, t), (x, y, t), (x, -y, t), (-x, -y, t)],
-        "front": [(-x, y, z), (x, y, z), (x, y, t), (-x, y, t)],
-        "back": [(x, -y, z), (-x, -y, z), (-x, -y, t), (x, -y, t)],
-        "left": [(-x, -y, z), (-x, y, z), (-x, y, t), (-x, -y, t)],
-        "right": [(x, y, z), (x, -y, z), (x, -y, t), (x, y, t)],
+        "top": [(-x, y, z), (x, y, z), (x, -y, z), (-x, -y, z)],
+        "front": [(-x, y, 0), (x, y, 0), (x, y, z), (-x, y, z)],
+        "back": [(x, -y, 0), (-x, -y, 0), (-x, -y, z), (x, -y, z)],
+        "left": [(-x, -y, 0), (-x, y, 0), (-x, y, z), (-x, -y, z)],
+        "right": [(x, y, 0), (x, -y, 0), (x, -y, z), (x, y, z)],
     }
     return [Face(np.array(p, float), colours.get(side, colours["any"])) for side, p in corners.items()]
 
 
-def decal(face: Face, index: int, outline: np.ndarray, colour: Colour) -> Face:
-    """A mark on ``face`` (the solid's face ``index``), whose outline (n, 2) is in its corners' frame, 0 to 1."""
+def add_decal(faces: list[Face], index: int, outline: np.ndarray, colour: Colour) -> None:
+    """Add a mark on the face of that index; its outline (n, 2) is in the frame of the face's corners, 0 to 1."""
+    face = faces[index]
     origin, across, up = face.points[0], face.points[1] - face.points[0], face.points[-1] - face.points[0]
     points = origin + outline[:, :1] * across + outline[:, 1:] * up
-    return Face(points, colour, inner=face.inner, decal_of=index)
+    faces.append(Face(points, colour, inner=face.inner, decal_of=index))
 
 
 def lathe(
@@ -141,7 +148,7 @@ def lathe(
     inner: bool = False,
     ripple: tuple[int, float] = (0, 0.0),
 ) -> list[Face]:
-    """A surface of revolution.
+    """Make a surface of revolution.
 
     Args:
         profile: (radius, height) pairs, from the bottom up along the outside.
@@ -152,37 +159,27 @@ def lathe(
     """
     waves, fold = ripple
     angles = np.arange(segments + 1) * (2 * math.pi / segments)
+    directions = np.array([(math.cos(angle), math.sin(angle)) for angle in angles])
     top = max(z for _, z in profile) or 1.0
+    rings = []
+    for radius, z in profile:
+        folds = radius * (1 + fold * (1 - z / top) * np.cos(waves * angles))
+        rings.append(np.column_stack([folds[:, None] * directions, np.full(segments + 1, z)]))
     faces = []
-    for ring, ((r0, z0), (r1, z1)) in enumerate(pairwise(profile)):
-        folds0 = r0 * (1 + fold * (1 - z0 / top) * np.cos(waves * angles))
-        folds1 = r1 * (1 + fold * (1 - z1 / top) * np.cos(waves * angles))
+    for ring, (low, high) in enumerate(pairwise(rings)):
         for k in range(segments):
             # Angles grow clockwise on the screen, so this order is counterclockwise seen from outside.
-            quad = [
-                (folds0[k + 1] * math.cos(angles[k + 1]), folds0[k + 1] * math.sin(angles[k + 1]), z0),
-                (folds0[k] * math.cos(angles[k]), folds0[k] * math.sin(angles[k]), z0),
-                (folds1[k] * math.cos(angles[k]), folds1[k] * math.sin(angles[k]), z1),
-                (folds1[k + 1] * math.cos(angles[k + 1]), folds1[k + 1] * math.sin(angles[k + 1]), z1),
-            ]
-            if r0 < 1e-6:  # a tip: drop the doubled corner, or the normal is lost
+            quad = np.array([low[k + 1], low[k], high[k], high[k + 1]])
+            if profile[ring][0] < 1e-6:  # a tip: drop the doubled corner, or the normal is lost
                 quad = quad[1:]
-            elif r1 < 1e-6:
+            elif profile[ring + 1][0] < 1e-6:
                 quad = quad[:3]
-            if inner:
-                quad = quad[::-1]
-            faces.append(Face(np.array(quad), colour_of(ring, k), inner=inner))
+            faces.append(Face(quad[::-1] if inner else quad, colour_of(ring, k), inner=inner))
     return faces
 
 
 def disc(radius: float, z: float, colour: Colour, *, segments: int = 16, inner: bool = False) -> Face:
-    """A flat round lid that looks up."""
+    """Make a flat round lid that looks up."""
     angles = -np.arange(segments) * (2 * math.pi / segments)
     points = np.stack([radius * np.cos(angles), radius * np.sin(angles), np.full(segments, z)], axis=1)
     return Face(points, colour, inner=inner)
-
-
-def solid(faces: list[Face]) -> Solid:
-    """Faces with their measured extents."""
-    points = np.concatenate([face.points for face in faces])
-    return Solid(tuple(faces), float(np.hypot(points[:, 0], points[:, 1]).max()), float(points[:, 2].max()))

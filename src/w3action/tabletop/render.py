@@ -2,22 +2,21 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from PIL import Image
 
+from w3action.tabletop.actions import Timeline
 from w3action.tabletop.backdrop import draw_backdrop
-from w3action.tabletop.classes import FLIPPED
+from w3action.tabletop.catalogue import FLIPPED, video_label, video_seed
 from w3action.tabletop.hand import GRIPS, draw_hand
-from w3action.tabletop.light import Light, draw_light
 from w3action.tabletop.mesh import Solid
 from w3action.tabletop.motion import Track
 from w3action.tabletop.scene import Scene, draw_scene
-from w3action.tabletop.seeds import video_label, video_seed
 from w3action.tabletop.sprite import Sprite, paste_sprite
-from w3action.tabletop.stage import SIZE, Stage
+from w3action.tabletop.stage import SIZE, Light, Stage, draw_light
 
 _CLOSES = 0.93  # reach beyond which the fingers take their hold
 _YAW_STEP = 3.0  # degrees; turned views are rounded to this, so that they can be kept
@@ -42,7 +41,7 @@ class RenderedVideo:
 
 
 def render_video(seed: int, split: str, index: int) -> RenderedVideo:
-    """Video ``index`` of ``split`` in the set of ``seed``: the same arguments give the same bits.
+    """Draw video `index` of `split` in the set of `seed`: the same arguments give the same bits.
 
     Raises:
         ValueError: a seed or index out of range, or an unknown split.
@@ -59,80 +58,91 @@ def render_video(seed: int, split: str, index: int) -> RenderedVideo:
     return RenderedVideo(frames, label, boxes, (int(active[0]), int(active[-1])))
 
 
+@dataclass
 class _Actor:
-    """A solid with its views: one sprite per yaw, drawn when first seen."""
+    """A solid on its path, with its views: one sprite per yaw, drawn when first seen."""
 
-    def __init__(self, thing: Solid, stage: Stage, light: Light, inner: bool | None = None):
-        self.thing, self._stage, self._light, self._inner = thing, stage, light, inner
-        self._views: dict[int, Sprite] = {}
+    stage: Stage
+    light: Light
+    thing: Solid
+    track: Track
+    dropped: np.ndarray  # (T,) bool: below the table top
+    rows: np.ndarray  # (T,) how near it is: what is farther is drawn first,
+    order: int = 1  # and at one row what has the lower order
+    inner: bool | None = None  # as for `Solid.render`
+    views: dict[int, Sprite] = field(default_factory=dict)
 
-    def paste(
-        self, frame: Image.Image, track: Track, k: int, shift: list[float], where: Image.Image | None = None
-    ) -> None:
+    def paste(self, frame: Image.Image, floor: Image.Image | None, k: int, shift: list[float]) -> None:
+        """Draw frame `k`; `shift` is the camera's, in pixels."""
+        track = self.track
         turn = round(float(track.yaw[k]) / _YAW_STEP) % round(360 / _YAW_STEP)
-        if turn not in self._views:
-            self._views[turn] = self.thing.render(
-                yaw_degrees=turn * _YAW_STEP,
-                elevation=self._stage.elevation,
-                light=self._light,
-                inner=self._inner,
+        if turn not in self.views:
+            self.views[turn] = self.thing.render(
+                yaw_degrees=turn * _YAW_STEP, elevation=self.stage.elevation, light=self.light, inner=self.inner
             )
-        scale = float(self._stage.scale(track.y[k]))
-        centre = track.y[k] - track.z[k] - self.thing.height / 2 * self._stage.upright * scale
+        scale = float(self.stage.scale(track.y[k]))
+        centre = track.y[k] - track.z[k] - self.thing.height / 2 * self.stage.upright * scale
         paste_sprite(
             frame,
-            self._views[turn],
+            self.views[turn],
             track.x[k] + shift[0],
             centre + shift[1],
             scale=scale,
             roll_degrees=float(track.roll[k]),
-            where=where,
+            where=floor if self.dropped[k] else None,
         )
+
+    def paste_shadow(self, frame: Image.Image, shadows: list[Sprite], k: int, shift: list[float]) -> None:
+        """Draw its shadow; the lamp stands to the left, so what rises throws its shadow to the right."""
+        track, height = self.track, self.track.z[k]
+        x, y = track.x[k] + 1.5 + 0.25 * height, track.y[k] + 0.5
+        if self.dropped[k] or track.roll[k] or x > self.stage.edge_x(track.y[k]):  # no table below to fall on
+            return
+        shadow = shadows[0 if height < 3 else 1 if height < 14 else 2]
+        radius = self.thing.radius * float(self.stage.scale(track.y[k]))
+        paste_sprite(frame, shadow, x + shift[0], y + shift[1], scale=radius)
+
+
+def _actors(scene: Scene, light: Light) -> list[_Actor]:
+    """Return all that is drawn but the hand."""
+    cast, timeline = scene.cast, scene.timeline
+    actor = partial(_Actor, cast.stage, light)
+    actors = [actor(b.thing, b.track, b.dropped, b.track.y) for b in scene.bystanders]
+    actors.append(actor(cast.target, timeline.target, timeline.dropped, _rows(timeline, timeline.target)))
+    if timeline.prop is not None and cast.prop is not None:  # its inside, what it holds, its outside
+        path, never = timeline.prop, np.zeros(len(timeline.reach), bool)
+        actors += [actor(cast.prop, path, never, path.y, order=order, inner=order == 0) for order in (0, 2)]
+    return actors
+
+
+def _rows(timeline: Timeline, track: Track) -> np.ndarray:
+    """Return (T,) how near a track is: as near as the container while the target is inside."""
+    return track.y if timeline.prop is None else np.where(timeline.inside, timeline.prop.y, track.y)
 
 
 def _render(rng: np.random.Generator, scene: Scene, flip: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(T, H, W, 3) uint8 frames, mirrored if ``flip``, and (T, 4) float32 hand boxes, never mirrored."""
-    stage, timeline = scene.cast.stage, scene.timeline
-    light = draw_light(rng)
-    backdrop = draw_backdrop(rng, stage, light)
+    """Draw (T, H, W, 3) uint8 frames, mirrored if `flip`, and (T, 4) float32 hand boxes, never mirrored."""
+    timeline, light = scene.timeline, draw_light(rng)
+    backdrop = draw_backdrop(rng, scene.cast.stage, light)
     hand = draw_hand(rng, ("open", scene.pose), light)
     shadows = [_shadow(strength) for strength in (0.42, 0.26, 0.15)]
-    others = [(_Actor(b.thing, stage, light), b.track, b.dropped) for b in scene.bystanders]
-    target = _Actor(scene.cast.target, stage, light)
-    prop = None
-    if timeline.prop is not None:  # its path, its inside and its outside
-        inner, outer = (_Actor(scene.cast.container, stage, light, part) for part in (True, False))
-        prop = timeline.prop, inner, outer
+    actors = _actors(scene, light)
+    thumb_rows, thumb_order = _rows(timeline, timeline.grip), -1.0 if timeline.holds_prop else 0.5
     num_frames = len(timeline.reach)
     frames = np.empty((num_frames, SIZE, SIZE, 3), np.uint8)
     boxes = np.empty((num_frames, 4), np.float32)
     for k in range(num_frames):
         frame, floor, *shift = backdrop.crop(*scene.shake[k])
-        for actor, track, dropped in [*others, (target, timeline.target, timeline.dropped)]:
-            if not dropped[k]:
-                _paste_shadow(frame, shadows, stage, actor.thing, track, k, shift)
-        if prop is not None:
-            _paste_shadow(frame, shadows, stage, scene.cast.container, prop[0], k, shift)
-
-        # (row, order within the row, how to draw): far to near; a container's inside, what it holds, its outside.
-        layers: list[tuple[float, float, Callable[[], None]]] = [
-            (b.y[k], 1, partial(actor.paste, frame, b, k, shift, floor if dropped[k] else None))
-            for actor, b, dropped in others
-        ]
-        target_row = timeline.target.y[k]
-        if prop is not None:
-            track, inner, outer = prop
-            target_row = track.y[k] if timeline.inside[k] else target_row
-            layers.append((track.y[k], 0, partial(inner.paste, frame, track, k, shift)))
-            layers.append((track.y[k], 2, partial(outer.paste, frame, track, k, shift)))
-        mask = floor if timeline.dropped[k] else None
-        layers.append((target_row, 1, partial(target.paste, frame, timeline.target, k, shift, mask)))
+        for actor in actors:
+            if actor.order != 2:  # inside and outside of a container have one shadow
+                actor.paste_shadow(frame, shadows, k, shift)
         pose = scene.pose if timeline.reach[k] > _CLOSES else "open"
         place = _hand_place(scene, k, pose, shift)
-        thumb_row = target_row if timeline.inside[k] else timeline.grip.y[k]
-        thumb_order = -1.0 if timeline.holds_prop else 0.5
-        layers.append((thumb_row, thumb_order, partial(paste_sprite, frame, hand.behind[pose], **place)))
-        for _, _, paste in sorted(layers, key=lambda layer: layer[:2]):
+        layers: list[tuple[float, float, Callable[[], None]]] = [
+            (actor.rows[k], actor.order, partial(actor.paste, frame, floor, k, shift)) for actor in actors
+        ]
+        layers.append((thumb_rows[k], thumb_order, partial(paste_sprite, frame, hand.behind[pose], **place)))
+        for _, _, paste in sorted(layers, key=lambda layer: layer[:2]):  # far to near
             paste()
         paste_sprite(frame, hand.front[pose], **place)
         frames[k] = np.asarray(frame.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else frame)
@@ -141,7 +151,7 @@ def _render(rng: np.random.Generator, scene: Scene, flip: bool) -> tuple[np.ndar
 
 
 def _hand_place(scene: Scene, k: int, pose: str, shift: list[float]) -> dict:
-    """Where frame ``k`` puts the hand's wrist, as arguments of `paste_sprite`."""
+    """Say where frame `k` puts the hand's wrist, as arguments of `paste_sprite`."""
     timeline, stage = scene.timeline, scene.cast.stage
     grip, (sx, sy) = timeline.grip, timeline.shoulder
     tip_x, tip_y = grip.x[k], grip.y[k] - grip.z[k]
@@ -163,7 +173,7 @@ def _hand_place(scene: Scene, k: int, pose: str, shift: list[float]) -> dict:
 
 
 def _hand_box(outline: np.ndarray, place: dict) -> np.ndarray:
-    """(4,) x0, y0, x1, y1 around the placed hand, within the image; NaN when out of view."""
+    """Return (4,) x0, y0, x1, y1 around the placed hand, within the image; NaN when out of view."""
     turn = math.radians(place["roll_degrees"])
     c, s = math.cos(turn), math.sin(turn)
     u, v = outline[:, 0], -outline[:, 1] if place["mirrored"] else outline[:, 1]
@@ -176,7 +186,7 @@ def _hand_box(outline: np.ndarray, place: dict) -> np.ndarray:
 
 
 def _shadow(strength: float) -> Sprite:
-    """A soft dark disc of radius 1 scene unit at scale 1, seen from straight above; weaker is also softer."""
+    """Draw a soft dark disc of radius 1 scene unit at scale 1, seen from straight above; weaker is also softer."""
     steps = (np.arange(48) - 23.5) / 16
     distance = np.hypot(*np.meshgrid(steps, steps / 0.68))
     alpha = 255 * strength / (1 + np.exp((distance - 0.95) * (18 * strength)))
@@ -184,22 +194,3 @@ def _shadow(strength: float) -> Sprite:
     image = Image.fromarray(alpha.astype(np.uint8))
     shade = Image.merge("RGBA", [Image.new("L", image.size)] * 3 + [image])
     return Sprite(shade.convert("RGBa"), anchor=(24, 24), density=16)
-
-
-def _paste_shadow(
-    frame: Image.Image,
-    shadows: list[Sprite],
-    stage: Stage,
-    thing: Solid,
-    track: Track,
-    k: int,
-    shift: list[float],
-) -> None:
-    height = track.z[k]
-    sprite = shadows[0 if height < 3 else 1 if height < 14 else 2]
-    radius = thing.radius * float(stage.scale(track.y[k]))
-    # The lamp stands to the left, so what rises throws its shadow to the right.
-    x, y = track.x[k] + 1.5 + 0.25 * height, track.y[k] + 0.5
-    if track.roll[k] or x > stage.edge_x(track.y[k]):  # no table below to fall on
-        return
-    paste_sprite(frame, sprite, x + shift[0], y + shift[1], scale=radius)

@@ -1,7 +1,7 @@
 """One clip before it is drawn: who is on the table, in which light, moving how.
 
-`draw_scene` is where an action's name meets sizes: an object small enough for its container, a cover large
-enough for its object, a side edge to push things off.
+`draw_scene` is where an action's name meets sizes: an object small enough for its container, a cover large enough for
+its object, a side edge to push things off.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from w3action.tabletop.actions import Cast, Timeline, draw_timeline
-from w3action.tabletop.bystanders import Bystander, draw_bystanders, draw_faller
-from w3action.tabletop.motion import Track
+from w3action.tabletop.bystanders import Bystander, Disc, draw_bystanders, draw_faller, footprints
 from w3action.tabletop.stage import Stage, draw_stage
 from w3action.tabletop.things import THINGS, draw_container, draw_cover, draw_thing
 
@@ -39,7 +38,7 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator, label: str) -> Scene:
-    """A random scene in which the hand does ``label``."""
+    """Draw a random scene in which the hand does `label`."""
     num_frames = int(rng.integers(MIN_FRAMES, MAX_FRAMES + 1))
     edge = None
     if label in _OFF_THE_EDGE:
@@ -49,9 +48,9 @@ def draw_scene(rng: np.random.Generator, label: str) -> Scene:
     stage = draw_stage(rng, edge=edge)
     cast = _draw_cast(rng, label, stage)
     timeline = draw_timeline(rng, label, cast, num_frames)
-    taken = _taken(cast, timeline)
-    bystanders = []
-    if edge is not None and rng.random() < _faller_share(label):
+    taken, bystanders = _taken(cast, timeline), []
+    # More things fall by themselves where the hand's object only nearly does: the mere sight of a fall tells little.
+    if edge is not None and rng.random() < (0.5 if label == "Pushing something so that it almost falls" else 0.3):
         bystanders += draw_faller(rng, stage, num_frames, taken)
     taken = taken + [(b.track.x[0], b.track.y[0], b.thing.radius) for b in bystanders]
     bystanders += draw_bystanders(rng, stage, num_frames, taken)
@@ -80,40 +79,27 @@ def _draw_cast(rng: np.random.Generator, label: str, stage: Stage) -> Cast:
         target = draw_thing(rng, rng.uniform(18, 22))
         width = 2 * target.radius + rng.uniform(4, 8)
         return Cast(stage, target, draw_cover(rng, width, target.height + rng.uniform(2, 4)))
+    narrow, wide, kinds = 23, 29, tuple(THINGS)
     if label in _TURNING:
-        return Cast(stage, draw_thing(rng, rng.uniform(26, 31), str(rng.choice(_MARKED))), None)
-    if label in _OFF_THE_EDGE:
-        return Cast(stage, draw_thing(rng, rng.uniform(22, 28), str(rng.choice(_STANDING))), None)
-    if label in _CARRIED_OFF:
-        return Cast(stage, draw_thing(rng, rng.uniform(20, 26)), None)
-    return Cast(stage, draw_thing(rng, rng.uniform(23, 29)), None)
+        narrow, wide, kinds = 26, 31, _MARKED
+    elif label in _OFF_THE_EDGE:
+        narrow, wide, kinds = 22, 28, _STANDING
+    elif label in _CARRIED_OFF:
+        narrow, wide = 20, 26
+    return Cast(stage, draw_thing(rng, rng.uniform(narrow, wide), kinds))
 
 
-def _faller_share(label: str) -> float:
-    """How often something near the edge falls by itself.
-
-    More often where the hand's object only nearly falls, so that the mere sight of a falling thing tells
-    little.
-    """
-    return {"Pushing something so that it falls": 0.3, "Pushing something so that it almost falls": 0.5}.get(label, 0.3)
-
-
-def _taken(cast: Cast, timeline: Timeline) -> list[tuple[float, float, float]]:
-    """Discs of the table (x, y, radius in pixels) that the action needs."""
-    discs = []
-
-    def claim(track: Track, radius: float) -> None:
-        for k in np.linspace(0, len(track.x) - 1, 6).astype(int):
-            discs.append((track.x[k], track.y[k], radius * float(cast.stage.scale(track.y[k]))))
-
-    claim(timeline.target, cast.target.radius)
-    if timeline.prop is not None:
-        claim(timeline.prop, cast.container.radius)
+def _taken(cast: Cast, timeline: Timeline) -> list[Disc]:
+    """Return the places on the table that the action needs."""
+    frames = np.linspace(0, len(timeline.reach) - 1, 6).astype(int).tolist()
+    discs = footprints(cast.stage, cast.target, timeline.target, frames)
+    if timeline.prop is not None and cast.prop is not None:
+        discs += footprints(cast.stage, cast.prop, timeline.prop, frames)
     return discs
 
 
 def _draw_shake(rng: np.random.Generator, num_frames: int) -> np.ndarray:
-    """(num_frames, 2) pixels: a hand-held camera that stays within 1.5 pixels of its place."""
+    """Draw (num_frames, 2) pixels: a hand-held camera that stays within 1.5 pixels of its place."""
     noise = rng.normal(0, 1, (num_frames + 2, 2))
     smooth = (noise[:-2] + 2 * noise[1:-1] + noise[2:]) / 4
     return np.clip(smooth * rng.uniform(0, 1.1), -1.5, 1.5)

@@ -1,8 +1,8 @@
 """Cut-out pictures and their placing in a frame: scale, turn and shift in one affine resampling.
 
-Frames are Pillow images because its transform and paste take about 70 and 6 microseconds for a sprite of this
-size, a fraction of the same in numpy. Placements are rounded to a quarter pixel and kept, so what rests is
-resampled once per phase of the camera's shake instead of once per frame.
+Frames are Pillow images because its transform and paste take about 70 and 6 microseconds for a sprite of this size, a
+fraction of the same in numpy. Placements are rounded to a quarter pixel and kept, so what rests is resampled once per
+phase of the camera's shake instead of once per frame.
 """
 
 import math
@@ -10,26 +10,32 @@ from dataclasses import dataclass, field
 
 from PIL import Image, ImageChops
 
+DENSITY = 1.75  # sprite pixels per scene unit; above 1 so that nearer (scaled up) things stay sharp
+SUPERSAMPLE = 2  # drawn this much finer still, then averaged
+
 
 @dataclass
 class Sprite:
     """A picture with transparency.
 
-    ``anchor`` is the point, in sprite pixels, that `paste_sprite` puts at the asked position; ``density`` is
-    sprite pixels per scene unit.
+    `anchor` is the point, in sprite pixels, that `paste_sprite` puts at the asked position; `density` is sprite pixels
+    per scene unit.
     """
 
     image: Image.Image  # RGBa, that is premultiplied: what resampling needs
     anchor: tuple[float, float]
-    density: float
+    density: float = DENSITY
     _placed: dict = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        bounds = self.image.getbbox()
-        if bounds is None:  # nothing to see, e.g. a hollow's inside that looks away
-            bounds = (0, 0, 1, 1)
+        bounds = self.image.getbbox() or (0, 0, 1, 1)  # there may be nothing to see: a hollow's inside looks away
         self.image = self.image.crop(bounds)
         self.anchor = (self.anchor[0] - bounds[0], self.anchor[1] - bounds[1])
+
+
+def average_down(fine: Image.Image, anchor: tuple[float, float]) -> Sprite:
+    """Return the sprite of an RGBA picture that was drawn `SUPERSAMPLE` times as fine."""
+    return Sprite(fine.convert("RGBa").reduce(SUPERSAMPLE), anchor)
 
 
 def paste_sprite(
@@ -43,7 +49,7 @@ def paste_sprite(
     mirrored: bool = False,
     where: Image.Image | None = None,
 ) -> None:
-    """Draw ``sprite`` into ``frame`` in place.
+    """Draw `sprite` into `frame` in place.
 
     Args:
         frame: RGB image.
@@ -63,22 +69,24 @@ def paste_sprite(
         placed = _resample(frame.size, sprite, left, top, key)
         if placed is None:
             return
-        picture, offset, whole = placed
-        if whole:  # one cut at the frame's border depends on where it stands, so it is not kept
+        if placed[2]:  # one cut at the frame's border depends on where it stands, so it is not kept
             sprite._placed[key] = placed
     picture, offset, _ = placed
     corner = (left + offset[0], top + offset[1])
-    if where is None:
-        frame.paste(picture, corner, picture)
-    else:
+    mask = picture
+    if where is not None:
         box = (*corner, corner[0] + picture.width, corner[1] + picture.height)
-        frame.paste(picture, corner, ImageChops.multiply(picture.getchannel("A"), where.crop(box)))
+        mask = ImageChops.multiply(picture.getchannel("A"), where.crop(box))
+    frame.paste(picture, corner, mask)
 
 
 def _resample(
     frame_size: tuple[int, int], sprite: Sprite, left: int, top: int, key: tuple
 ) -> tuple[Image.Image, tuple[int, int], bool] | None:
-    """The sprite as seen at (left, top) + key's fraction: (picture, its offset from (left, top), uncut?)."""
+    """Place the sprite at (left, top) + key's fraction: (picture, its offset from (left, top), uncut?).
+
+    Returns None where nothing of it lies within the frame.
+    """
     fx, fy, scale96, half_degrees, mirrored = key
     k = scale96 / 96 / sprite.density  # frame pixels per sprite pixel
     c, s = math.cos(math.radians(half_degrees / 2)), math.sin(math.radians(half_degrees / 2))
