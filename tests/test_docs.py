@@ -101,6 +101,13 @@ def test_every_block_names_its_language_and_those_not_run_say_why(page):
                 assert Path(tool).name == "w3", f"{where}: {command!r} cannot run here; say above the block why not"
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_list_does_not_run_on_from_a_paragraph(page):
+    """Such a list is a list on a code host, but one paragraph on the site."""
+    text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^(?![-\s])(.+)\n- ", text, flags=re.MULTILINE) == []
+
+
 @pytest.mark.parametrize("page", [page for page in WITH_COMMANDS if page != OWN_TREE])
 def test_commands_of_a_page_run(page, home, request, tmp_path, monkeypatch, capfd):
     if page == "docs/use.md":
