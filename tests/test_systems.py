@@ -1,4 +1,4 @@
-"""Windows and macOS, simulated: what they lack is hidden, then every module is imported, a clip and a member are read."""
+"""Windows and macOS, simulated: what they lack is hidden, every module is imported, a clip and a member are read."""
 
 import subprocess
 import sys
