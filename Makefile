@@ -1,5 +1,6 @@
 # Two commands on a fresh machine: `make demo` runs the main job, `make test` passes the tests.
-# Everything is installed inside this folder: uv into .tools (if the machine has none), the rest into .venv.
+# Everything is installed inside this folder: uv into .tools (if the machine has none), the rest into .venv (.lowest for
+# the lowest versions).
 
 PYTHON  ?= python3
 UV      := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
@@ -7,7 +8,7 @@ PY      := .venv/bin/python
 READY   := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format study study-gpu bench-gpu lock clean
+.PHONY: help setup demo test check format docs wheel test-lowest smoke-lowest study study-gpu bench-gpu lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +30,22 @@ check: $(READY)  ## format, lint, types, imports
 format: $(READY)  ## format and mend what can be mended by itself
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+docs: .venv/.docs  ## build the documentation's pages into site/
+	.venv/bin/mkdocs build --strict
+
+# Two wheels and the source: one holds the compiled passes, for Linux on x86-64; the other compiles at its first use.
+wheel: $(READY)  ## build the packages into dist/
+	rm -rf dist build/prebuilt
+	$(PY) -m w3action.kernels.native.prebuild build/prebuilt
+	W3_PREBUILT=build/prebuilt $(PY) -m hatchling build -t wheel
+	$(PY) -m hatchling build
+
+test-lowest: .lowest/.ready  ## run the tests on the lowest versions that pyproject.toml allows
+	.lowest/bin/python -m pytest -n 2
+
+smoke-lowest: .lowest/.ready  ## on the lowest versions import everything, train, measure and use a small network
+	.lowest/bin/python -m pytest tests/test_systems.py tests/test_cli.py::test_train_eval_predict_explain
 
 # What all rows have in common: they start from a TSM that was trained on another drawn set, as the paper's start from
 # ImageNet, and see 980 clips a seed. docs/evidence.md says why.
@@ -61,17 +78,31 @@ bench-gpu: $(READY)  ## time W3, TSM, training and the kernels on a GPU (not mea
 	.venv/bin/w3 bench train --batch 16 --bf16 $(BENCH)/training.json
 	$(PY) -m pytest tests/kernels
 
+COMPILE := pip compile --no-header --no-annotate --no-emit-index-url -q
+PIN     := $(COMPILE) --universal --generate-hashes --upgrade --python-version 3.11
 lock: | $(UV)  ## pin the requirements again: names, versions and hashes, no addresses
-	$(UV) pip compile pyproject.toml --group dev --universal --generate-hashes --upgrade \
-	  --no-header --no-annotate --no-emit-index-url --python-version 3.11 -q -o requirements.txt
+	$(UV) $(PIN) pyproject.toml --group dev -o requirements.txt
+	$(UV) $(PIN) --group docs -c requirements.txt -o requirements-docs.txt
 
 clean:  ## remove what was installed here
-	rm -rf .venv .tools
+	rm -rf .venv .lowest .tools
 
 $(READY): requirements.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements.txt
 	$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.docs: requirements-docs.txt $(READY)
+	$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements-docs.txt
+	@touch $@
+
+.lowest/.ready: pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .lowest
+	$(UV) $(COMPILE) pyproject.toml --all-extras --group dev --resolution lowest-direct \
+	  --python .lowest/bin/python -o .lowest/requirements.txt
+	$(UV) pip sync --quiet --python .lowest/bin/python .lowest/requirements.txt
+	$(UV) pip install --quiet --python .lowest/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 .tools/uv/bin/uv:

@@ -156,7 +156,9 @@ def test_the_last_copy_serves_while_the_host_is_away(site, cache):
         mirror_index(url)
 
 
-@pytest.mark.parametrize("name", ["../outside.tar", "/outside.tar", "http://elsewhere/a.tar"])
+@pytest.mark.parametrize(
+    "name", ["../outside.tar", "/outside.tar", "..\\outside.tar", "C:outside.tar", "http://elsewhere/a.tar"]
+)
 def test_a_shard_outside_is_refused(site, cache, name):
     write_set(site.folder / "bad", name="../outside.tar")
     table = parquet.read_table(site.folder / "bad" / "index.parquet")

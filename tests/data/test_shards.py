@@ -1,6 +1,7 @@
 import io
 import multiprocessing
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -113,6 +114,19 @@ def test_forked_processes_do_not_disturb_each_other(shard):
     for worker in workers:
         worker.join()
     assert got == {offset: DATA[offset : offset + 20] for offset in (0, 30, 60)}
+
+
+def test_threads_do_not_disturb_each_other_where_reads_need_a_position(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "pread")  # as on Windows
+    path = tmp_path / "a.tar"
+    path.write_bytes(bytes(range(250)) * 4)
+
+    def read_often(offset: int) -> bool:
+        members = (open_member(path, offset=offset, size=50) for _ in range(400))
+        return all(member.read(50) == bytes(range(offset, offset + 50)) for member in members)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(read_often, (0, 50, 100, 150)))
 
 
 def test_decoding_a_member_equals_decoding_the_file(draw_video, tmp_path):

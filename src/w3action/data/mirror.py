@@ -4,11 +4,10 @@
 local index, a manifest like any other. A shard is fetched when a video in it is first opened, once for all processes of
 a machine, under another name until its size and SHA-256 are those of the index.
 
-urllib reads http and https; other schemes go to fsspec (which PyTorch brings along) and its drivers. Commands
+urllib reads http and https; other schemes go to fsspec and its drivers. Commands
 ("pipe:") are not run: an index from elsewhere must not be able to start a program.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,11 +16,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, cast
 
+from filelock import FileLock
 from pyarrow import ArrowException, parquet
 
 from w3action.files import write_text
@@ -69,7 +67,7 @@ def mirror_index(url: str, *, cache: Path | None = None) -> Path:
     folder = cache / f"{base.rpartition('/')[2] or 'set'}-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / "index.parquet"
-    with _locked(folder / ".lock"):
+    with FileLock(folder / ".lock"):
         try:
             fresh = _fetch(url, folder / "index.parquet.part")
         except FetchError as error:
@@ -104,7 +102,7 @@ def fetch_missing(path: Path) -> bool:
     if known is None:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.with_name(f".{path.name}.lock")):
+    with FileLock(path.with_name(f".{path.name}.lock")):
         if not path.exists():  # another process may have been faster
             url = _beside(origin["url"], urllib.parse.quote(name))
             part = _fetch(
@@ -131,7 +129,8 @@ def _shards_of(index: Path, *, url: str) -> dict[str, dict]:
         ) from error
     shards = {row["path"]: {"num_bytes": row["shard_bytes"], "sha256": row["shard_sha256"]} for row in rows}
     for name in shards:
-        if name.startswith("/") or ".." in Path(name).parts or is_url(name):
+        parts = PureWindowsPath(name)  # which knows both kinds of slashes, and drives
+        if parts.anchor or ".." in parts.parts or is_url(name):
             raise ValueError(f"{url}: the shard {name!r} lies outside of the index's folder; such an index is refused")
     return shards
 
@@ -203,11 +202,3 @@ def _is_refusal(error: Exception) -> bool:
 def _beside(url: str, name: str) -> str:
     path, mark, query = url.partition("?")
     return f"{path.rpartition('/')[0]}/{name}{mark}{query}"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait for the other processes that hold the same lock; the system lets go of it when a process dies."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -5,13 +5,15 @@ header is read: an index (`index.parquet`, which `read_manifest` reads as any ma
 that a map-style data set picks from shards as it picks from files. A shard that is missing from the local copy of a
 remote set is fetched first (`mirror.py`).
 
-Reads are `os.pread` on one descriptor a shard: it has no position that forked workers could disturb, and spawned
-workers open their own.
+A shard has one descriptor in a process, and spawned workers open their own. Forked workers share it with their parent:
+they cannot disturb each other because reads are `os.pread`, which needs no position. Windows has neither fork nor
+`pread`; there threads take turns.
 """
 
 import io
 import os
 import stat
+import threading
 from collections import OrderedDict
 from pathlib import Path
 
@@ -43,14 +45,22 @@ def open_member(path: str | os.PathLike[str], *, offset: int, size: int) -> "Mem
 
 
 class _Shard:
-    """An open descriptor, closed with the last member or table entry that knows it."""
+    """An open file, closed with the last member or table entry that knows it."""
 
     def __init__(self, path: Path):
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.file = path.open("rb", buffering=0)
+        self.turn = threading.Lock()
 
     def __del__(self):
-        if hasattr(self, "descriptor"):
-            os.close(self.descriptor)
+        if hasattr(self, "file"):
+            self.file.close()
+
+    def read(self, size: int, offset: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self.file.fileno(), size, offset)
+        with self.turn:
+            self.file.seek(offset)
+            return self.file.read(size)
 
 
 class Member(io.RawIOBase):
@@ -64,7 +74,7 @@ class Member(io.RawIOBase):
         """Read at most `size` bytes, all that are left if it is negative; none at the end."""
         left = max(0, self._size - self._position)
         wanted = left if size is None or size < 0 else min(size, left)
-        data = os.pread(self._shard.descriptor, wanted, self._offset + self._position)
+        data = self._shard.read(wanted, self._offset + self._position)
         self._position += len(data)
         return data
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from w3action.evaluate.metrics import Metrics
 
@@ -17,6 +16,8 @@ def draw_confusion(metrics: Metrics, classes: Sequence[str], path: Path, *, titl
 
     Up to 40 classes are named, in full; more are numbered along the axes.
     """
+    from matplotlib.figure import Figure  # late: training imports this file and draws nothing
+
     assert metrics.confusion is not None, "several labellings have a matrix each, their outcomes none"
     confusion = metrics.confusion.numpy().astype(float)
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)

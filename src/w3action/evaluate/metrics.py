@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 
 from w3action.labellings import count_from_zero, outcome_log_probabilities, outcome_of, split_logits
 
@@ -32,12 +31,14 @@ def compute_metrics(scores: Float[Tensor, "n k"], labels: Int[Tensor, "n"]) -> M
     n, k = scores.shape
     if n == 0:
         raise ValueError("there are no videos to measure: none could be read")
-    confusion = multiclass_confusion_matrix(scores.argmax(dim=1), labels, num_classes=k, validate_args=False)
+    predicted = scores.argmax(dim=1)
+    confusion = torch.bincount(labels.long() * k + predicted, minlength=k * k).view(k, k)
     per_class = confusion.diagonal() / confusion.sum(dim=1).clamp(min=1)
     occurs = confusion.sum(dim=1) > 0
+    best = scores.topk(min(5, k), dim=1).indices  # (n, 5)
     return Metrics(
-        top1=100 * _top(scores, labels, 1),
-        top5=100 * _top(scores, labels, min(5, k)),
+        top1=100 * (predicted == labels).float().mean().item(),
+        top5=100 * (best == labels[:, None]).any(dim=1).float().mean().item(),
         mean_class_accuracy=100 * per_class[occurs].mean().item(),
         per_class=tuple(
             100 * value if there else None for value, there in zip(per_class.tolist(), occurs.tolist(), strict=True)
@@ -45,14 +46,6 @@ def compute_metrics(scores: Float[Tensor, "n k"], labels: Int[Tensor, "n"]) -> M
         confusion=confusion,
         num_videos=n,
     )
-
-
-def _top(scores: Tensor, labels: Tensor, k: int) -> float:
-    if k >= scores.shape[1]:
-        return 1.0
-    return multiclass_accuracy(
-        scores, labels, num_classes=scores.shape[1], average="micro", top_k=k, validate_args=False
-    ).item()
 
 
 def most_confused(confusion: Int[Tensor, "k k"], *, count: int) -> list[tuple[int, int, int]]:

@@ -9,7 +9,6 @@ Workers encode videos, this process writes shards in the order of the plan. Stop
 same call does the unfinished shards again and no other.
 """
 
-import fcntl
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from w3action.data.manifest import Manifest, read_manifest
 from w3action.data.video import Span, Video, relative_name
@@ -35,6 +35,7 @@ from w3action.datasets.pack.shard_file import (
 from w3action.files import write_text
 from w3action.workers import Lost, num_cores, run_jobs
 
+ORPHANS_SECONDS = 3  # workers of a killed packing may hold its lock until they notice, within a second
 NUM_ESTIMATED = 8  # videos packed ahead to learn how many fit into a shard
 
 
@@ -245,9 +246,12 @@ def _check_whole_files(manifest: Manifest) -> None:
 @contextmanager
 def _held(out: Path) -> Iterator[None]:
     """Keep others from packing to the same folder; the system lets go of the lock when this process dies."""
-    with (out / "parts" / ".lock").open("w") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock's, not inherited by the workers
-        except BlockingIOError as error:
-            raise BlockingIOError(f"{out}: another process is packing to this folder; wait for it") from error
+    try:
+        lock = FileLock(out / "parts" / ".lock", timeout=ORPHANS_SECONDS)
+        lock.acquire()
+    except Timeout as error:
+        raise BlockingIOError(f"{out}: another process is packing to this folder; wait for it") from error
+    try:
         yield
+    finally:
+        lock.release()
