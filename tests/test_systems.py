@@ -54,16 +54,18 @@ def use_everything():
             importlib.import_module(name)
 
     import numpy, torch
-    from w3action.data.decode import decode
-    from w3action.data.entry import decode_video
-    from w3action.data.video import Video
+    from w3action.data import Video, open_frames
+
+    def read(opened):
+        with open_frames(opened) as frames:
+            return frames.read(numpy.arange(frames.count)).frames
 
     data = video.read_bytes()
     shard = video.with_suffix(".tar")
     shard.write_bytes(bytes(512) + data + bytes(512))
     member = Video(path=shard, label=0, byte_offset=512, num_bytes=len(data))
-    alone = decode(video, numpy.arange).frames
-    assert torch.equal(decode_video(member, numpy.arange, short_side=None).frames, alone)
+    alone = read(video)
+    assert torch.equal(read(member), alone)
     print(sys.platform, len(found), tuple(alone.shape), flush=True)
 
 wait = os.waitpid
