@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from drawn_videos import X264_GOP
+from reading import read
 
 from w3action.data import Manifest, Video, read_manifest
 from w3action.data.flow import to_pixels
@@ -45,11 +46,11 @@ def test_the_written_flow_is_the_computed_flow(manifest, tmp_path, num_workers, 
     assert [(video.label, video.split) for video in stored.videos] == [(1, "train"), (0, "val")]
     for video, flow in zip(manifest.videos, stored.videos, strict=False):
         assert identity(flow, source=stored.source) == identity(video, source=manifest.source)
-        computed = to_pixels(read_flow_todo(video, lambda n: np.arange(n), short_side=48).frames)
-        read = to_pixels(read_flow_todo(flow, lambda n: np.arange(n), short_side=48).frames)
-        assert read.shape == computed.shape
-        assert (read - computed).abs().mean() < 0.2  # JPEG's noise
-        assert torch.allclose(read.mean(dim=(2, 3)), computed.mean(dim=(2, 3)), atol=0.1)
+        computed = to_pixels(read(video, np.arange, short_side=48, modality="flow").frames)
+        stored_flow = to_pixels(read(flow, np.arange, short_side=48, modality="flow").frames)
+        assert stored_flow.shape == computed.shape
+        assert (stored_flow - computed).abs().mean() < 0.2  # JPEG's noise
+        assert torch.allclose(stored_flow.mean(dim=(2, 3)), computed.mean(dim=(2, 3)), atol=0.1)
     failed = (tmp_path / "flow" / "failed.csv").read_text().splitlines()
     assert failed[0] == "path,reason"
     assert len(failed) == 2
@@ -101,4 +102,5 @@ def test_several_labellings_and_rates_go_along(manifest, tmp_path):
     stored = read_manifest(write_flow(videos, tmp_path / "flow", num_workers=1).manifest, label_column="verb,noun")
     assert stored.classes == videos.classes == ("verb: open", "noun: cup", "noun: door")
     assert [(v.label, v.others, v.fps) for v in stored.videos] == [(0, (2,), 25)]
-    assert read_flow_todo(stored.videos[0], lambda _: np.array([5]), short_side=None).pts_seconds.item() == 5 / 25
+    clip = read(stored.videos[0], lambda _: np.array([5]), modality="flow")
+    assert clip.pts_seconds.item() == 5 / 25

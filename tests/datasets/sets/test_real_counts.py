@@ -29,7 +29,7 @@ COUNTS = {  # (name of the set, folder of its files, split): (rows, classes)
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from w3action.data.sets import SETS
+from w3action.datasets.sets import SETS
 for name, folder, split in json.loads(sys.argv[3]):
     annotations = Path(sys.argv[1]) / folder
     listing = SETS[name](Path(sys.argv[2]), annotations=annotations, split=split)
