@@ -199,7 +199,7 @@ class TestReport:
         def broken(*_args, **_settings):
             raise RuntimeError("something of its own")
 
-        monkeypatch.setattr("w3action.datasets.doctor.read_entry.read_video", broken)
+        monkeypatch.setattr("w3action.datasets.doctor.read_file.read_video", broken)
         (finding,) = of_files(check(Video(path, 0)))
         assert finding.kind == "unreadable"
         assert "RuntimeError: something of its own" in finding.message

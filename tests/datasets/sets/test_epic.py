@@ -31,8 +31,8 @@ def test_three_tasks_from_one_manifest(tmp_path):
 def test_kitchens_are_seen_or_not(tmp_path):
     root, _, _ = DRAW["epic100"](tmp_path)
     listing = prepare_100(root)
-    assert [entry.more.get("kitchen") for entry in listing.entries] == [None, "unseen", "seen"]
-    assert [entry.fps for entry in listing.entries] == [50.0, None, 50.0]
+    assert [video.more.get("kitchen") for video in listing.videos] == [None, "unseen", "seen"]
+    assert [video.fps for video in listing.videos] == [50.0, None, 50.0]
 
 
 def test_segments_without_labels(tmp_path):
@@ -46,7 +46,7 @@ def test_segments_without_labels(tmp_path):
     with pytest.raises(ManifestError, match="no column 'label'"):
         read_manifest(tmp_path / "s2.parquet")
     listing = prepare_55(root, split="test_s2")
-    assert listing.entries[0].more == {"key": "15582", "participant": "P09"}
+    assert listing.videos[0].more == {"key": "15582", "participant": "P09"}
     assert listing.classes == ("take tap", "put pan:dust")
 
 
@@ -73,8 +73,8 @@ def test_a_segment_that_was_rounded_down_to_frame_0_begins_at_the_first(tmp_path
     root, _, _ = DRAW["epic55"](tmp_path)
     path = root / "EPIC_train_action_labels.csv"
     path.write_text(path.read_text().replace(",15,30,", ",0,30,"))
-    entry = prepare_55(root).entries[1]
-    assert (entry.first_frame, entry.num_frames) == (0, 30)
+    video = prepare_55(root).videos[1]
+    assert (video.first_frame, video.num_frames) == (0, 30)
 
 
 def test_classes_that_are_none(tmp_path):
@@ -100,10 +100,10 @@ def test_the_real_files(shared_dir, tmp_path):
     (annotations / "EPIC_100_train.csv").unlink(missing_ok=True)
     touch(tmp_path, "P01/videos/P01_11.MP4", "P18/videos/P18_01.MP4")
     val = prepare_100(tmp_path, annotations=annotations, split="val")
-    assert len(val.entries) + len(val.missing) == len(rows)
+    assert len(val.videos) + len(val.missing) == len(rows)
     assert val.missing
     assert [len(names) for names in val.more_classes.values()][:2] == [97, 300]
-    assert {(e.more["participant"], e.more["kitchen"]) for e in val.entries} == {("P01", "seen"), ("P18", "unseen")}
-    first = val.entries[0]
+    assert {(e.more["participant"], e.more["kitchen"]) for e in val.videos} == {("P01", "seen"), ("P18", "unseen")}
+    first = val.videos[0]
     assert (first.label, first.start_seconds, first.end_seconds) == ("take plate", 0.0, 1.89)
     assert first.fps == pytest.approx(59.94, abs=0.01)

@@ -11,12 +11,11 @@ from w3action.data.manifest import Manifest, find_class_list, read_classes, read
 from w3action.data.mirror import FetchError, fetch_missing
 from w3action.data.source import LIMIT_SECONDS
 from w3action.datasets.doctor.duplicates import check_duplicates
-from w3action.datasets.doctor.entries import Entry, group_by_file
-from w3action.datasets.doctor.facts import FileFacts
-from w3action.datasets.doctor.files import check_file, check_rows, facts_of_lost
+from w3action.datasets.doctor.facts import Entry, FileFacts, group_by_file
+from w3action.datasets.doctor.file_faults import check_file, check_rows, facts_of_lost
 from w3action.datasets.doctor.findings import Finding, gravest_first
-from w3action.datasets.doctor.labels import check_labels
-from w3action.datasets.doctor.read_entry import read_entry
+from w3action.datasets.doctor.label_faults import check_labels
+from w3action.datasets.doctor.read_file import read_entry
 from w3action.datasets.doctor.verdict import Report
 from w3action.workers import Lost, run_in_any_order
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from w3action.data.manifest import Manifest
 from w3action.data.span import Span
-from w3action.datasets.doctor.entries import Entry
-from w3action.datasets.doctor.facts import FileFacts
+from w3action.datasets.doctor.facts import Entry, FileFacts
 from w3action.datasets.doctor.findings import Finding, found
 from w3action.datasets.doctor.fingerprint import alike_pairs
 

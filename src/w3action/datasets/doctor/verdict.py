@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from w3action.data.manifest import Manifest
-from w3action.datasets.doctor.entries import Entry
-from w3action.datasets.doctor.facts import FileFacts
+from w3action.datasets.doctor.facts import Entry, FileFacts
 from w3action.datasets.doctor.findings import Finding, count_severities
-from w3action.datasets.doctor.glance import Histogram, take_histograms
+from w3action.datasets.doctor.verdict import Histogram, take_histograms
 
 _SHOWN = 5  # findings of a kind
 

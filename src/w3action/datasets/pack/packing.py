@@ -23,9 +23,9 @@ from w3action.data.identity import relative_name
 from w3action.data.manifest import Manifest, read_manifest
 from w3action.data.span import Span
 from w3action.data.video import Video
-from w3action.datasets.pack.encode import Failure, Packed, pack_video
-from w3action.datasets.pack.index import write_index
 from w3action.datasets.pack.options import FORMAT, PackOptions, PlannedShard, check_same, fingerprint, plan_shards
+from w3action.datasets.pack.pack_video import Failure, Packed, pack_video
+from w3action.datasets.pack.packed_index import write_index
 from w3action.datasets.pack.shard_file import (
     FailedRow,
     FinishedShard,
@@ -210,22 +210,13 @@ def _add(writer: ShardWriter, manifest: Manifest, row: int, packed: Packed, labe
         "end_seconds": video.end_seconds,
         "start_frame": video.first_frame,
         "end_frame": video.span.stop_frame,
-        "total_frames": packed.num_frames,
-        "fps": packed.fps,
+        "total_frames": packed.info.num_frames,
+        "fps": packed.info.fps,
     }
     text = json.dumps({name: value for name, value in told.items() if value is not None}, ensure_ascii=False).encode()
     writer.add(f"{key}.json", text, num_bytes=len(text))
-    return PackedSample(
-        row=row,
-        key=key,
-        member=member,
-        byte_offset=offset,
-        num_bytes=packed.num_bytes,
-        total_frames=packed.num_frames,
-        fps=packed.fps,
-        width=packed.width,
-        height=packed.height,
-    )
+    size = packed.info.width, packed.info.height
+    return PackedSample(row, key, member, offset, packed.num_bytes, packed.info.num_frames, packed.info.fps, *size)
 
 
 def _named(result: Packed | Failure | Lost, video: Video) -> Packed | Failure:

@@ -23,7 +23,7 @@ from w3action.datasets.sets.annotation import (
     seek_annotation,
     to_int,
 )
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 VAL_SUBJECTS = {1, 7, 12, 13, 24, 29, 33, 34, 35, 37}
 TEST_SUBJECTS = {2, 9, 11, 14, 18, 19, 28, 31, 41, 47}

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from w3action.data.video import ManifestError
 from w3action.datasets.sets.annotation import choose_splits, find_annotation, read_rows, seek_annotation, to_int
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from w3action.data.video import ManifestError
 from w3action.datasets.sets.annotation import choose_splits, read_lines
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 INSIDE = ("testTrainMulti_7030_splits", "test_train_splits", "annotations")
 SPLITS = {"1": "train", "2": "val"}

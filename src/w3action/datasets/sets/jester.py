@@ -21,7 +21,7 @@ from w3action.datasets.sets.annotation import (
     seek_annotation,
     to_int,
 )
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.listed_videos import Lister, Listing
 from w3action.datasets.sets.something import read_pairs
 
 FPS = 12.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from w3action.data.video import VIDEO_SUFFIXES, ManifestError
 from w3action.datasets.sets.annotation import choose_splits, read_rows, to_int
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 SPLITS = {"train": ("train",), "val": ("val", "validate", "validation"), "test": ("test",)}
 _CLIP = re.compile(r".{11}_\d{6}_\d{6}")

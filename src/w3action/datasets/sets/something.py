@@ -20,7 +20,7 @@ from w3action.datasets.sets.annotation import (
     read_lines,
     seek_annotation,
 )
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 FPS = 12.0
 SPLITS = {"train": "train", "val": "validation", "test": "test"}

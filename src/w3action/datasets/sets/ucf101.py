@@ -10,7 +10,7 @@ from pathlib import Path
 
 from w3action.data.video import ManifestError
 from w3action.datasets.sets.annotation import choose_splits, find_annotation, read_class_list, read_lines
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 INSIDE = ("ucfTrainTestlist", "annotations")
 FILES = {"train": "trainlist", "val": "testlist"}

@@ -9,7 +9,7 @@ from reading import read
 from w3action.data import Manifest, Video, read_manifest
 from w3action.data.flow import to_pixels
 from w3action.data.identity import identity
-from w3action.datasets.flow_write import write_flow
+from w3action.datasets.precompute_flow import write_flow
 
 pytest.importorskip("cv2", reason="OpenCV is an extra")
 
@@ -34,7 +34,7 @@ def folders(out):
 
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_the_written_flow_is_the_computed_flow(manifest, tmp_path, num_workers, monkeypatch):
-    monkeypatch.setattr("w3action.datasets.flow_write.FRAMES_AT_ONCE", 6)  # 14 frames: three parts
+    monkeypatch.setattr("w3action.datasets.precompute_flow.FRAMES_AT_ONCE", 6)  # 14 frames: three parts
     done = []
     written = write_flow(
         manifest, tmp_path / "flow", short_side=48, num_workers=num_workers, on_video=lambda: done.append(1)

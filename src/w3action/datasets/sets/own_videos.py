@@ -13,7 +13,7 @@ from w3action.data.manifest import Manifest, read_classes, read_manifest, same_s
 from w3action.data.manifest_table import read_further_columns
 from w3action.data.video import ManifestError
 from w3action.datasets.sets.annotation import read_class_list
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 
 def prepare_folder(root: Path, *, split: str | None = None, classes: Path | None = None) -> Listing:

@@ -10,8 +10,8 @@ from reading import read as read_frames
 
 from w3action.data import ManifestError, find_flip_pairs, read_manifest
 from w3action.datasets.sets import prepare
-from w3action.datasets.sets.lists import READERS, Line
-from w3action.datasets.sets.lists import prepare as prepare_list
+from w3action.datasets.sets.foreign_lists import READERS, Line
+from w3action.datasets.sets.foreign_lists import prepare as prepare_list
 
 PATHS = st.text("abz019 _-.,/", min_size=1, max_size=12).map(str.strip).filter(lambda text: text.strip(" ,;"))
 NUMBERS = st.integers(0, 10**6)
@@ -92,16 +92,16 @@ def test_paths_out_of_the_root_are_refused(tmp_path):
         with pytest.raises(ManifestError, match="leads out of .*; give a root that holds all videos, or allow"):
             prepare_list("slowfast", tmp_path / "root", annotations=source)
         listing = prepare_list("slowfast", tmp_path / "root", annotations=source, allow_outside=True)
-        assert [entry.path for entry in listing.entries] == [tmp_path / "a.mp4"]
+        assert [video.path for video in listing.videos] == [tmp_path / "a.mp4"]
 
 
 def test_folders_of_lists(tmp_path):
     root, options, _ = DRAW["tsm"](tmp_path)
-    assert {entry.split for entry in prepare_list("tsm", root, **options).entries} == {"train", "val"}
+    assert {video.split for video in prepare_list("tsm", root, **options).videos} == {"train", "val"}
     shutil.copy(tmp_path / "lists/val_videofolder.txt", tmp_path / "lists/something_val.txt")
     with pytest.raises(ManifestError, match=r"2 lists for val: something_val.txt, val_videofolder.txt; give one"):
         prepare_list("tsm", root, **options)
-    assert len(prepare_list("tsm", root, **options, split="train").entries) == 2
+    assert len(prepare_list("tsm", root, **options, split="train").videos) == 2
     with pytest.raises(ManifestError, match="gone: no such list"):
         prepare_list("tsm", root, annotations=tmp_path / "gone")
 

@@ -12,9 +12,8 @@ from drawn_videos import VP9_FAST, X264_GOP, remux
 from PIL import Image
 
 from w3action.data.video import Video
-from w3action.datasets.doctor.entries import group_by_file
-from w3action.datasets.doctor.facts import FileFacts
-from w3action.datasets.doctor.read_entry import read_entry
+from w3action.datasets.doctor.facts import FileFacts, group_by_file
+from w3action.datasets.doctor.read_file import read_entry
 
 DEEP_OR_NOT = pytest.mark.parametrize("deep", [False, True])
 

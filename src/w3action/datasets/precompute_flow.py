@@ -9,11 +9,10 @@ A run on the videos computes the flow of every sample anew, some 40 flows of 8 s
 row that is a span of its video has a folder of its own. Killed and started again, it goes on where it was.
 """
 
-import csv
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -28,10 +27,11 @@ from w3action.data.identity import identity
 from w3action.data.manifest import Manifest
 from w3action.data.open_frames import open_frames
 from w3action.data.video import Video
-from w3action.files import whole_file, write_lines, write_text
+from w3action.datasets.parquet_manifest import write_class_lists
+from w3action.files import write_csv, write_text
 from w3action.workers import Lost, run_jobs
 
-MANIFEST_FILE, CLASSES_FILE, FAILED_FILE, ABOUT_FILE = "manifest.csv", "classes.txt", "failed.csv", "flow.json"
+MANIFEST_FILE, FAILED_FILE, ABOUT_FILE = "manifest.csv", "failed.csv", "flow.json"
 FRAMES_AT_ONCE = 128  # in memory, of a long video
 QUALITY = 95  # of JPEG: noise of about one level, 0.16 pixels
 
@@ -87,16 +87,15 @@ def write_flow(
     good = [row for row, name in enumerate(names) if name not in reasons]
     if not good:
         raise ValueError(f"{manifest.source}: no video can be read, the first because {next(iter(reasons.values()))}")
-    for column, part in manifest.by_labelling().items():
-        write_lines(out / (f"classes_{column}.txt" if column else CLASSES_FILE), part.classes)
+    write_class_lists(out, {column: part.classes for column, part in manifest.by_labelling().items()})
     if reasons:
-        _write_table(out / FAILED_FILE, ["path", "reason"], ([str(jobs[n].path), why] for n, why in reasons.items()))
+        write_csv(out / FAILED_FILE, ["path", "reason"], ([str(jobs[n].path), why] for n, why in reasons.items()))
     else:
         (out / FAILED_FILE).unlink(missing_ok=True)
     columns = {"path": names, **manifest.label_names(), "split": [video.split or "" for video in manifest.videos]}
     if any(video.fps for video in manifest.videos):
         columns["fps"] = [str(video.fps or "") for video in manifest.videos]
-    _write_table(out / MANIFEST_FILE, list(columns), ([column[row] for column in columns.values()] for row in good))
+    write_csv(out / MANIFEST_FILE, list(columns), ([column[row] for column in columns.values()] for row in good))
     return WrittenFlow(out / MANIFEST_FILE, len(good), len(reasons))
 
 
@@ -155,10 +154,3 @@ def _flows_of(video: Video, short_side: int) -> Iterator[np.ndarray]:
             piece = frames.read(np.arange(start, min(start + FRAMES_AT_ONCE, frames.count))).frames
             pairs = [(i, i + 1) for i in range(piece.shape[1] - 1)] or [(0, 0)]
             yield from to_levels(compute_flows(piece, pairs))
-
-
-def _write_table(path: Path, columns: list[str], rows: Iterable[list[str]]) -> None:
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows(rows)

@@ -9,7 +9,7 @@ from typing import Any
 
 from w3action.data.source import LIMIT_SECONDS
 from w3action.datasets.doctor.findings import SEVERITIES, Finding, count_severities
-from w3action.datasets.doctor.pictures import choose_rows, draw_strips
+from w3action.datasets.doctor.findings_page import choose_rows, draw_strips
 from w3action.datasets.doctor.verdict import Report
 
 MOST_STRIPS, MOST_PAIRS, MOST_MESSAGES = 160, 12, 20

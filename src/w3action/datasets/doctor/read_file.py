@@ -19,8 +19,7 @@ from w3action.data.shards import open_member
 from w3action.data.source import DecodeError
 from w3action.data.span import Span
 from w3action.data.video import Video
-from w3action.datasets.doctor.entries import Entry
-from w3action.datasets.doctor.facts import FileFacts, Problem, SpanFacts, VideoFacts
+from w3action.datasets.doctor.facts import Entry, FileFacts, Problem, SpanFacts, VideoFacts
 from w3action.datasets.doctor.fingerprint import fingerprint, frames_of, look_at
 from w3action.datasets.doctor.read_video import read_video
 

@@ -13,8 +13,8 @@ from PIL import Image
 from w3action.data import Manifest
 from w3action.data.video import Video
 from w3action.datasets.doctor import check_videos, write_page
-from w3action.datasets.doctor.glance import take_histograms
-from w3action.datasets.doctor.pictures import choose_rows
+from w3action.datasets.doctor.findings_page import choose_rows
+from w3action.datasets.doctor.verdict import take_histograms
 
 NAMES = ("cut", "<b>pour</b> & stir", "never")
 

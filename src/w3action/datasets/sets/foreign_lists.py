@@ -21,7 +21,7 @@ from pathlib import Path
 
 from w3action.data.video import ManifestError
 from w3action.datasets.sets.annotation import class_of, read_class_list, read_lines
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 _SPLIT = re.compile(r"(train|val|test)")
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from w3action.data.manifest import Manifest
 from w3action.data.span import Span
-from w3action.datasets.doctor.entries import Entry
-from w3action.datasets.doctor.facts import FileFacts, Problem, SpanFacts
+from w3action.datasets.doctor.facts import Entry, FileFacts, Problem, SpanFacts
 from w3action.datasets.doctor.findings import Finding, found
 from w3action.workers import Lost
 

@@ -39,10 +39,7 @@ class Packed:
     data: bytes | None
     suffix: str
     num_bytes: int
-    num_frames: int
-    fps: float
-    width: int
-    height: int
+    info: VideoInfo
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Failure:
 
 
 def pack_video(video: Video, options: PackOptions) -> Packed | Failure:
-    """Encode or, to copy it, check one entry of a manifest; a fault of the video is returned, not raised.
+    """Encode or, to copy it, check one video of a manifest; a fault of the video is returned, not raised.
 
     Args:
         video: what to read.
@@ -66,8 +63,8 @@ def pack_video(video: Video, options: PackOptions) -> Packed | Failure:
     try:
         if options.copy:
             size = video.path.stat().st_size if video.path.exists() else 0
-            return _packed(None, probe(video.path), suffix=video.path.suffix.lower(), num_bytes=size)
-        data, num_frames = encode_mp4(read_chunks(video, short_side=options.short_side), options)
+            return Packed(None, video.path.suffix.lower(), size, probe(video.path))
+        data, num_frames = encode_chunks(read_chunks(video, short_side=options.short_side), options)
         info = probe(io.BytesIO(data))
         with open_frames(io.BytesIO(data)) as frames:
             frames.read([frames.count - 1])  # the last frame is there, not only listed
@@ -79,23 +76,11 @@ def pack_video(video: Video, options: PackOptions) -> Packed | Failure:
         return Failure(
             "frame count", f"{video.path}: {num_frames} frames in the source but {info.num_frames} after packing"
         )
-    return _packed(data, info, suffix=".mp4", num_bytes=len(data))
-
-
-def _packed(data: bytes | None, info: VideoInfo, *, suffix: str, num_bytes: int) -> Packed:
-    return Packed(
-        data=data,
-        suffix=suffix,
-        num_bytes=num_bytes,
-        num_frames=info.num_frames,
-        fps=info.fps,
-        width=info.width,
-        height=info.height,
-    )
+    return Packed(data, ".mp4", len(data), info)
 
 
 def read_chunks(video: Video, *, short_side: int | None) -> Iterator[Chunk]:
-    """All frames of an entry in order, scaled down (never up) to `short_side`, some at a time.
+    """Give all frames of a video in order, scaled down (never up) to `short_side`, some at a time.
 
     Raises:
         DecodeError: as for `open_frames`.
@@ -108,12 +93,12 @@ def read_chunks(video: Video, *, short_side: int | None) -> Iterator[Chunk]:
             yield clip.frames.permute(1, 2, 3, 0).numpy(), clip.pts_seconds.numpy()
 
 
-def encode_mp4(chunks: Iterator[Chunk], options: PackOptions) -> tuple[bytes, int]:
-    """(bytes of an MP4, number of frames) of at least one frame; the first one is shown at time 0.
+def encode_chunks(chunks: Iterator[Chunk], options: PackOptions) -> tuple[bytes, int]:
+    """Return (bytes of an MP4, number of frames) of at least one frame; the first one is shown at time 0.
 
     Raises:
-        DecodeError: by `chunks`.
-        FFmpegError: by the encoder.
+        DecodeError: `chunks` raises it.
+        FFmpegError: the encoder does.
     """
     frames, seconds = next(chunks)
     start, num_frames, last_tick = float(seconds[0]), 0, -1
@@ -140,13 +125,11 @@ def encode_mp4(chunks: Iterator[Chunk], options: PackOptions) -> tuple[bytes, in
 
 
 def _x264_options(options: PackOptions) -> dict[str, str]:
-    gop = str(options.gop)
     return {
         "preset": "veryfast",
         "tune": "fastdecode",
         "crf": str(options.crf),
-        "g": gop,
-        "keyint_min": gop,
+        **dict.fromkeys(("g", "keyint_min"), str(options.gop)),
         "sc_threshold": "0",
         "bf": "0",
         "mbtree": "0",

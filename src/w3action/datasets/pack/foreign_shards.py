@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pyarrow as pa
-
 from w3action.data.decode import DecodeError, VideoInfo, probe
 from w3action.data.frame_folder import natural_key
 from w3action.data.manifest import SPLITS, read_classes
 from w3action.data.shards import open_member
 from w3action.data.video import VIDEO_SUFFIXES, ManifestError
-from w3action.datasets.pack.index import write_failed, write_table
+from w3action.datasets.pack.packed_index import INDEX_FILE, SHARD_COLUMNS, VIDEO_COLUMNS, write_failed
 from w3action.datasets.pack.shard_file import hash_file
+from w3action.datasets.parquet_manifest import to_table, write_parquet
 from w3action.workers import Lost, run_jobs
 
 MAX_LABEL_BYTES = 1 << 20  # of a .json or .cls
@@ -89,41 +88,19 @@ def index_shards(
         if reason is not None:
             failed.append((len(rows) + len(failed) + 1, f"{path}:{sample.key}", sample.label, "unreadable", reason))
         else:
-            rows.append((path, sample, info))
+            class_id = _class_id(sample.label, names)
+            row = {"path": path, "label": names[class_id], "label_id": class_id, "split": sample.split}
+            place = {"byte_offset": sample.video[0], "num_bytes": sample.video[1], "key": sample.key}
+            rows.append({**row, **place, **vars(info), "total_frames": info.num_frames})
     if not rows:
         raise ManifestError(f"{folder}: not one of {len(samples)} videos can be used; first: {failed[0][-1]}")
     write_failed(folder, failed)
-    hashes = {shard.relative_to(folder).as_posix(): (shard.stat().st_size, hash_file(shard)) for shard in shards}
-    return write_table(folder, _table(rows, names=names, hashes=hashes), class_lists={"classes.txt": names})
-
-
-def _table(
-    rows: Sequence[tuple[str, _Sample, VideoInfo]], *, names: tuple[str, ...], hashes: dict[str, tuple[int, str]]
-) -> pa.Table:
-    ids, places = [], []
-    for _, sample, _ in rows:
-        class_id = _class_id(sample.label, names)
-        assert class_id is not None
-        assert sample.video is not None
-        ids.append(class_id)
-        places.append(sample.video)
-    return pa.table(
-        {
-            "path": pa.array([path for path, _, _ in rows], pa.string()),
-            "label": pa.array([names[class_id] for class_id in ids], pa.string()),
-            "label_id": pa.array(ids, pa.int64()),
-            "split": pa.array([sample.split for _, sample, _ in rows], pa.string()),
-            "byte_offset": pa.array([offset for offset, _ in places], pa.int64()),
-            "num_bytes": pa.array([size for _, size in places], pa.int64()),
-            "total_frames": pa.array([info.num_frames for _, _, info in rows], pa.int64()),
-            "fps": pa.array([info.fps for _, _, info in rows], pa.float64()),
-            "width": pa.array([info.width for _, _, info in rows], pa.int64()),
-            "height": pa.array([info.height for _, _, info in rows], pa.int64()),
-            "key": pa.array([sample.key for _, sample, _ in rows], pa.string()),
-            "shard_bytes": pa.array([hashes[path][0] for path, _, _ in rows], pa.int64()),
-            "shard_sha256": pa.array([hashes[path][1] for path, _, _ in rows], pa.string()),
-        }
+    hashes = {shard: {"shard_bytes": shard.stat().st_size, "shard_sha256": hash_file(shard)} for shard in shards}
+    table = to_table(
+        ({**row, **hashes[folder / row["path"]]} for row in rows),
+        ["path", "label", "label_id", *VIDEO_COLUMNS, *SHARD_COLUMNS],
     )
+    return write_parquet(folder / INDEX_FILE, table, class_lists={"label": names})
 
 
 def _read_samples(shard: Path, *, folder: Path, label_key: str) -> list[_Sample]:
