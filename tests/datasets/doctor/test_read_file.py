@@ -13,14 +13,14 @@ from PIL import Image
 
 from w3action.data.video import Video
 from w3action.datasets.doctor.facts import FileFacts, group_by_file
-from w3action.datasets.doctor.read_file import read_entry
+from w3action.datasets.doctor.read_file import read_file
 
 DEEP_OR_NOT = pytest.mark.parametrize("deep", [False, True])
 
 
 def read(path: Path, *, deep: bool = False, **place) -> FileFacts:
-    (entry,) = group_by_file((Video(path, 0, **place),))
-    return read_entry(entry, deep=deep)
+    (file,) = group_by_file((Video(path, 0, **place),))
+    return read_file(file, deep=deep)
 
 
 def kinds(facts: FileFacts) -> list[str]:
@@ -131,13 +131,13 @@ class TestFaults:
             path = folder / "secret.mp4"
             shutil.copy(draw_video("x264.mp4", options=X264_GOP), path)
             path.chmod(0)
-            (entry,) = group_by_file((Video(path, 0),))
+            (file,) = group_by_file((Video(path, 0),))
             ours, theirs = multiprocessing.Pipe()
 
             def try_it() -> None:
                 if nobody is not None:
                     os.setuid(nobody)
-                theirs.send(kinds(read_entry(entry, deep=False)))
+                theirs.send(kinds(read_file(file, deep=False)))
 
             process = multiprocessing.get_context("fork").Process(target=try_it)
             process.start()
@@ -235,6 +235,6 @@ class TestStoredFlow:
         other = images[0].read_bytes().replace(b"\x10", b"\x11", 1)
         images[0].write_bytes(other)
         first, second, changed = (
-            read_entry(entry, deep=False) for entry in group_by_file(tuple(Video(p, 0) for p in (folder, *copies)))
+            read_file(file, deep=False) for file in group_by_file(tuple(Video(p, 0) for p in (folder, *copies)))
         )
         assert first.digest == second.digest != changed.digest

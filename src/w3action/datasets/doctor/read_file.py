@@ -1,4 +1,4 @@
-"""Reading one entry of the manifest, whatever it is: a video file, a folder of images, a member of a shard, or none.
+"""Read one file of a manifest, whatever it is: a video file, a folder of images, a member of a shard, or none.
 
 What lies at the path is looked at before it is opened: opening a pipe would wait for ever.
 """
@@ -6,7 +6,7 @@ What lies at the path is looked at before it is opened: opening a pipe would wai
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,31 +19,29 @@ from w3action.data.shards import open_member
 from w3action.data.source import DecodeError
 from w3action.data.span import Span
 from w3action.data.video import Video
-from w3action.datasets.doctor.facts import Entry, FileFacts, Problem, SpanFacts, VideoFacts
-from w3action.datasets.doctor.fingerprint import fingerprint, frames_of, look_at
-from w3action.datasets.doctor.read_video import read_video
-
-_PIECE = 1 << 20
+from w3action.datasets.doctor.facts import FileFacts, ListedFile, Problem, VideoFacts
+from w3action.datasets.doctor.fingerprint import look_at
+from w3action.datasets.doctor.read_video import facts_of_span, frames_to_look_at, read_video
 
 
-def read_entry(entry: Entry, *, deep: bool) -> FileFacts:
+def read_file(file: ListedFile, *, deep: bool) -> FileFacts:
     """Learn what there is to learn. Whatever the file does becomes a problem of the file."""
     try:
-        problem = _look(entry)
+        problem = _look(file)
         if problem is not None:
             return FileFacts(problems=(problem,))
-        facts = _read(entry, deep=deep)
-        return replace(facts, digest=_digest(entry)) if entry.is_hashed else facts
+        facts = _read(file, deep=deep)
+        return replace(facts, digest=_digest(file)) if file.is_hashed else facts
     except Exception as error:  # a file that breaks our reading must not end the check of all others
         return FileFacts(problems=(Problem("unreadable", f"cannot be read ({type(error).__name__}: {error})"),))
 
 
-def _look(entry: Entry) -> Problem | None:
-    """What is wrong at the path, without opening it."""
+def _look(file: ListedFile) -> Problem | None:
+    """Return what is wrong at the path, without opening it."""
     try:
-        status = os.stat(entry.path)
+        status = os.stat(file.path)
     except FileNotFoundError:
-        if entry.byte_offset is not None:
+        if file.byte_offset is not None:
             return None  # the shard may be fetched when it is opened
         return Problem("missing", "there is no such file")
     except PermissionError:
@@ -52,107 +50,94 @@ def _look(entry: Entry) -> Problem | None:
         return Problem("missing", f"cannot be looked at ({error})")
     if not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode):
         return Problem("not_a_file", "is a pipe, a socket or a device")
-    if not os.access(entry.path, os.R_OK):
+    if not os.access(file.path, os.R_OK):
         return Problem("no_permission", "may not be read")
     if stat.S_ISREG(status.st_mode) and status.st_size == 0:
         return Problem("empty", "is empty (0 bytes)")
     return None
 
 
-def _read(entry: Entry, *, deep: bool) -> FileFacts:
-    if entry.byte_offset is not None and entry.num_bytes is not None:
+def _read(file: ListedFile, *, deep: bool) -> FileFacts:
+    if file.byte_offset is not None and file.num_bytes is not None:
         try:
-            with open_member(entry.path, offset=entry.byte_offset, size=entry.num_bytes) as member:
-                return read_video(member, entry.spans, deep=deep)
+            with open_member(file.path, offset=file.byte_offset, size=file.num_bytes) as member:
+                return read_video(member, list(file.rows), deep=deep)
         except DecodeError as error:
-            return FileFacts(problems=(Problem("truncated" if entry.path.exists() else "missing", error.reason),))
-    if entry.path.is_dir():
-        return _read_folder(entry.path, entry.spans, deep=deep)
-    return read_video(str(entry.path), entry.spans, deep=deep)
+            return FileFacts(problems=(Problem("truncated" if file.path.exists() else "missing", error.reason),))
+    if file.path.is_dir():
+        return _read_folder(file.path, list(file.rows), deep=deep)
+    return read_video(str(file.path), list(file.rows), deep=deep)
 
 
 def _read_folder(folder: Path, spans: Sequence[Span], *, deep: bool) -> FileFacts:
-    """The same for a folder of images: the first is decoded, or all."""
+    """Read the first image of a folder of images, or all."""
     names = list_images(folder)
     if not names:
         flow = find_flow_images(Video(path=folder, label=0))
         if flow is not None:
             return _read_flow(flow, spans, deep=deep)
         return FileFacts(problems=(Problem("not_a_file", "is a folder without a .jpg or .png image"),))
-    ranges = [range(len(names))[span.first_frame : span.stop_frame] for span in spans]
-    wanted = {inside[place] for inside in ranges if inside for place in frames_of(len(inside))} if deep else set()
+    places = np.arange(float(len(names)))
+    wanted = {number for span in _in_frames(spans) for number in frames_to_look_at(span, places)} if deep else set()
     reformatter, pictures, broken, size = VideoReformatter(), {}, [], None
-    for number in range(len(names)) if deep else [0]:
+    for number in range(len(names) if deep else 1):
         try:
             frame = decode_image(folder / names[number])
         except DecodeError as error:
-            broken.append((names[number], error.reason))
+            broken.append(f"{names[number]}, {error.reason}")
             continue
         size = size or (frame.width, frame.height)
         if number in wanted:
             pictures[number] = look_at(frame, reformatter)
-    problems = []
-    if broken:
-        name, reason = broken[0]
-        problems.append(Problem("damaged", f"{len(broken)} of {len(names)} images cannot be read: {name}, {reason}"))
-    if any(span.in_seconds for span in spans):
-        problems.append(Problem("span_in_seconds", "is a folder of images, which knows no times"))
+    reason = f"{len(broken)} of {len(names)} images cannot be read: {broken[0]}" if broken else None
     codec = os.path.splitext(names[0])[1][1:].lower()
-    return FileFacts(
-        problems=tuple(problems),
-        video=None if size is None else VideoFacts(len(names), None, *size, codec="jpeg" if codec == "jpg" else codec),
-        spans=tuple(
-            SpanFacts(
-                num_frames=len(inside),
-                beyond_end=float(max(0, (span.stop_frame or 0) - len(names))),
-                fingerprint=_fingerprint([pictures.get(inside[place]) for place in frames_of(len(inside))])
-                if inside
-                else None,
-            )
-            for span, inside in zip(spans, ranges, strict=True)
-        ),
-    )
+    video = None if size is None else VideoFacts(len(names), None, *size, codec="jpeg" if codec == "jpg" else codec)
+    return _facts_of_folder("images", reason, video, spans, places, pictures)
 
 
 def _read_flow(flow: FlowImages, spans: Sequence[Span], *, deep: bool) -> FileFacts:
-    """The same for the stored flow of a video of one frame more: the first flow is read, or all."""
-    problems, size = [], None
-    for number in range(len(flow)) if deep else [0]:
+    """Read the first of the stored flows of a video, which has one frame more, or all."""
+    reason = video = None
+    for number in range(len(flow) if deep else 1):
         try:
-            size = flow.read(np.array([number]), short_side=None).shape[1:3]
+            height, width = flow.read(np.array([number]), short_side=None).shape[1:3]
         except DecodeError as error:
-            problems.append(Problem("damaged", error.reason))
+            reason = error.reason
             break
+        video = VideoFacts(len(flow) + 1, None, width=width, height=height, codec="flow")
+    return _facts_of_folder("flow images", reason, video, spans, np.arange(len(flow) + 1.0), {})
+
+
+def _facts_of_folder(
+    what: str,
+    damage: str | None,
+    video: VideoFacts | None,
+    spans: Sequence[Span],
+    places: np.ndarray,
+    pictures: Mapping[int, np.ndarray],
+) -> FileFacts:
+    problems = [] if damage is None else [Problem("damaged", damage)]
     if any(span.in_seconds for span in spans):
-        problems.append(Problem("span_in_seconds", "is a folder of flow images, which knows no times"))
-    num_frames = len(flow) + 1
-    held = [range(num_frames)[span.first_frame : span.stop_frame] for span in spans]
-    return FileFacts(
-        problems=tuple(problems),
-        video=None if size is None else VideoFacts(num_frames, None, width=size[1], height=size[0], codec="flow"),
-        spans=tuple(
-            SpanFacts(num_frames=len(inside), beyond_end=float(max(0, (span.stop_frame or 0) - num_frames)))
-            for span, inside in zip(spans, held, strict=True)
-        ),
-    )
+        problems.append(Problem("span_in_seconds", f"is a folder of {what}, which knows no times"))
+    facts = (facts_of_span(span, places, pictures, near=[0]) for span in _in_frames(spans))
+    return FileFacts(tuple(problems), video, tuple(facts))
 
 
-def _fingerprint(pictures: list[np.ndarray | None]) -> np.ndarray | None:
-    seen = [picture for picture in pictures if picture is not None]
-    return fingerprint(np.stack(seen)) if len(seen) == len(pictures) else None
+def _in_frames(spans: Sequence[Span]) -> list[Span]:
+    """Take the spans without their times, which a folder does not know."""
+    return [Span(first_frame=span.first_frame, num_frames=span.num_frames) for span in spans]
 
 
-def _digest(entry: Entry) -> str:
-    """A hash of the content, of all images of a folder in order."""
+def _digest(file: ListedFile) -> str:
+    """Hash the content, of a folder that of all its images in order."""
     digest = hashlib.blake2b(digest_size=16)
-    if entry.byte_offset is not None and entry.num_bytes is not None:
-        with open_member(entry.path, offset=entry.byte_offset, size=entry.num_bytes) as member:
+    if file.byte_offset is not None and file.num_bytes is not None:
+        with open_member(file.path, offset=file.byte_offset, size=file.num_bytes) as member:
             digest.update(member.read())
     else:
-        for path in _files_of(entry.path):
-            with path.open("rb") as file:
-                while piece := file.read(_PIECE):
-                    digest.update(piece)
+        for path in _files_of(file.path):
+            with path.open("rb") as content:
+                hashlib.file_digest(content, lambda: digest)  # reads on where the last file ended
     return digest.hexdigest()
 
 

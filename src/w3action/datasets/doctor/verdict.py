@@ -1,15 +1,55 @@
-"""What the doctor reports, for a program and for a person: a dict, and lines of text."""
+"""What the doctor reports: findings and a data set at a glance, as a dict for programs and as text for people."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from w3action.data.manifest import Manifest
-from w3action.datasets.doctor.facts import Entry, FileFacts
+from w3action.datasets.doctor.facts import FileFacts, ListedFile, VideoFacts
 from w3action.datasets.doctor.findings import Finding, count_severities
-from w3action.datasets.doctor.verdict import Histogram, take_histograms
 
 _SHOWN = 5  # findings of a kind
+MOST_BARS = 10
+_FRAMES = (8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)  # upper ends, not part of a bar
+_SECONDS = (0.3, 1, 2, 4, 8, 16, 32, 64, 300, 3600)
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts by name, in the order in which to show them."""
+
+    title: str
+    counts: tuple[tuple[str, int], ...]
+
+
+def take_histograms(facts: Sequence[FileFacts]) -> tuple[Histogram, ...]:
+    """Count sizes, rates, codecs (most frequent first), numbers of frames and seconds of what could be read."""
+    videos = [known.video for known in facts if known.video is not None]
+    timed = [video.seconds for video in videos if video.seconds is not None]
+    spans = [span.num_frames for known in facts for span in known.spans]
+    return (
+        _by_count("size, pixels", videos, lambda video: f"{video.width}x{video.height}"),
+        _by_count("frames per second", videos, lambda video: "unknown" if not video.fps else f"{video.fps:.3g}"),
+        _by_count("codec", videos, lambda video: video.codec),
+        _by_range("frames in a clip", spans, _FRAMES),
+        _by_range("seconds of a file", timed, _SECONDS),
+    )
+
+
+def _by_count(title: str, videos: Sequence[VideoFacts], name: Callable[[VideoFacts], str]) -> Histogram:
+    counts = Counter(map(name, videos)).most_common()
+    shown, rest = counts[:MOST_BARS], counts[MOST_BARS:]
+    if rest:
+        shown.append((f"{len(rest)} others", sum(count for _, count in rest)))
+    return Histogram(title, tuple(shown))
+
+
+def _by_range(title: str, values: Sequence[float], ends: Sequence[float]) -> Histogram:
+    bars = [f"{start:g} to {end:g}" for start, end in zip((0, *ends), ends, strict=False)] + [f"{ends[-1]:g} and more"]
+    counts = Counter(sum(value >= end for end in ends) for value in values)
+    places = range(min(counts, default=0), max(counts, default=-1) + 1)
+    return Histogram(title, tuple((bars[place], counts[place]) for place in places))
 
 
 @dataclass(frozen=True)
@@ -18,7 +58,7 @@ class Report:
 
     Attributes:
         manifest: what was checked.
-        entries: its files.
+        files: those that its rows lie in.
         facts: of each file.
         findings: gravest first.
         deep: whether every frame was decoded.
@@ -26,7 +66,7 @@ class Report:
     """
 
     manifest: Manifest
-    entries: tuple[Entry, ...]
+    files: tuple[ListedFile, ...]
     facts: tuple[FileFacts, ...]
     findings: tuple[Finding, ...]
     deep: bool
@@ -60,22 +100,13 @@ class Report:
             "manifest": str(self.manifest.source),
             "deep": self.deep,
             "num_rows": len(self.manifest),
-            "num_files": len(self.entries),
+            "num_files": len(self.files),
             "num_classes": len(self.manifest.classes),
             "splits": self.num_by_split(),
             "hours": round(self.hours, 4),
             "wall_seconds": round(self.wall_seconds, 2),
             "counts": count_severities(self.findings),
-            "findings": [
-                {
-                    "severity": finding.severity,
-                    "kind": finding.kind,
-                    "rows": list(finding.rows),
-                    "message": finding.message,
-                    "remedy": finding.remedy,
-                }
-                for finding in self.findings
-            ],
+            "findings": [{**vars(finding), "rows": list(finding.rows)} for finding in self.findings],
             "histograms": {histogram.title: dict(histogram.counts) for histogram in self.histograms},
         }
 
@@ -108,5 +139,5 @@ class Report:
         splits = ", ".join(f"{split} {number}" for split, number in self.num_by_split().items())
         return (
             f"{self.manifest.source}: {len(self.manifest)} clips{f' ({splits})' if splits else ''} in "
-            f"{len(self.entries)} files, {len(self.manifest.classes)} classes, {self.hours:.2f} hours"
+            f"{len(self.files)} files, {len(self.manifest.classes)} classes, {self.hours:.2f} hours"
         )
