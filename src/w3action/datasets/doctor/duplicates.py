@@ -111,7 +111,7 @@ def _check_alike(clips: Sequence[_Clip]) -> Iterator[Finding]:
         if clip.fingerprint is not None and clip.fingerprint.any():
             seen.setdefault(clip.split, []).append(clip)
     splits = sorted(seen, key=lambda split: (split != "train", split))
-    prints = {split: np.stack([clip.fingerprint for clip in seen[split]]) for split in splits}
+    prints = {split: np.array([clip.fingerprint for clip in held]) for split, held in seen.items()}
     for place, split in enumerate(splits):
         best: dict[int, tuple[float, _Clip]] = {}
         for earlier in splits[:place]:

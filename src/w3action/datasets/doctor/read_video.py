@@ -90,7 +90,7 @@ def _decode(source: Source, timeline: Timeline | None, *, deep: bool) -> Iterato
     """Give (number in order of presentation, frame); no number for a frame that is not shown."""
     if timeline is None:
         packets: Iterator[av.Packet] = source.demux()
-        of_pts = None
+        of_pts: dict[int | None, int] | None = None
     else:  # from the first key frame on
         packets = (packet for position, packet in timeline.replay(source) if position >= 0)
         of_pts = {int(pts): number for number, pts in enumerate(timeline.pts)}

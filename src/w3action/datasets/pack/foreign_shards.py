@@ -32,7 +32,8 @@ class _Sample:
 
     shard: Path
     key: str
-    video: tuple[int, int] | None = None  # offset, size
+    byte_offset: int = 0
+    num_bytes: int = 0  # none before the video is found
     label: Any = None
     split: str | None = None
 
@@ -43,7 +44,7 @@ def index_shards(
     label_key: str = "label",
     classes: Sequence[str] | None = None,
     num_workers: int | None = None,
-    on_video: Callable[[], None] | None = None,
+    on_video: Callable[[], None] = lambda: None,
 ) -> Path:
     """Write `index.parquet`, `classes.txt` and `failed.csv` into a folder of tar shards (and of its sub-folders).
 
@@ -75,36 +76,33 @@ def index_shards(
     samples = [sample for shard in shards for sample in _read_samples(shard, folder=folder, label_key=label_key)]
     if not samples:
         raise ManifestError(f"{folder}: no video in {len(shards)} shards; expected members as KEY.mp4 and KEY.cls")
-    names = _class_names(samples, folder=folder, given=classes)
-    jobs = ((sample.shard, *(sample.video or (0, 0))) for sample in samples)
+    names, ids = _resolve(samples, folder=folder, given=classes)
+    jobs = ((sample.shard, sample.byte_offset, sample.num_bytes) for sample in samples)
     rows, failed = [], []
-    for sample, info in zip(samples, run_jobs(_probe_member, jobs, num_workers=num_workers), strict=True):
-        if on_video is not None:
-            on_video()
+    results = zip(samples, run_jobs(_probe_member, jobs, num_workers=num_workers), strict=True)
+    for number, (sample, info) in enumerate(results, start=1):
+        on_video()
         path = sample.shard.relative_to(folder).as_posix()
         if isinstance(info, Lost):
             info = "decoding it ended the process; the file is damaged"
-        reason = info if isinstance(info, str) else None if sample.label is not None else "no label in .cls or .json"
-        if reason is not None:
-            failed.append((len(rows) + len(failed) + 1, f"{path}:{sample.key}", sample.label, "unreadable", reason))
-        else:
-            class_id = _class_id(sample.label, names)
-            row = {"path": path, "label": names[class_id], "label_id": class_id, "split": sample.split}
-            place = {"byte_offset": sample.video[0], "num_bytes": sample.video[1], "key": sample.key}
-            rows.append({**row, **place, **vars(info), "total_frames": info.num_frames})
+        elif sample.label is None and not isinstance(info, str):
+            info = "no label in .cls or .json"
+        if isinstance(info, str):
+            failed.append((number, f"{path}:{sample.key}", sample.label, "unreadable", info))
+            continue
+        own = {"path": path, "label_id": ids[sample.label], "label": names[ids[sample.label]]}
+        rows.append({**vars(info), "total_frames": info.num_frames, **vars(sample), **own})
     if not rows:
         raise ManifestError(f"{folder}: not one of {len(samples)} videos can be used; first: {failed[0][-1]}")
     write_failed(folder, failed)
     hashes = {shard: {"shard_bytes": shard.stat().st_size, "shard_sha256": hash_file(shard)} for shard in shards}
-    table = to_table(
-        ({**row, **hashes[folder / row["path"]]} for row in rows),
-        ["path", "label", "label_id", *VIDEO_COLUMNS, *SHARD_COLUMNS],
-    )
+    columns = ["path", "label", "label_id", *VIDEO_COLUMNS, *SHARD_COLUMNS]
+    table = to_table(({**row, **hashes[row["shard"]]} for row in rows), columns)
     return write_parquet(folder / INDEX_FILE, table, class_lists={"label": names})
 
 
 def _read_samples(shard: Path, *, folder: Path, label_key: str) -> list[_Sample]:
-    """The samples of one tar that hold a video, in their order."""
+    """Return the samples of one tar that hold a video, in their order."""
     samples: dict[str, _Sample] = {}
     for member, read in _members(shard):
         place = PurePosixPath(member.name)
@@ -112,9 +110,9 @@ def _read_samples(shard: Path, *, folder: Path, label_key: str) -> list[_Sample]
         key = (place.parent / stem).as_posix()
         sample = samples.setdefault(key, _Sample(shard, key, split=_split_of(shard, folder=folder)))
         if f".{suffix.lower()}" in VIDEO_SUFFIXES:
-            if sample.video is not None:
+            if sample.num_bytes:
                 raise ManifestError(f"{shard}: two videos of the key {key!r}; give every video a key of its own")
-            sample.video = (member.offset_data, member.size)
+            sample.byte_offset, sample.num_bytes = member.offset_data, member.size
         elif suffix.lower() == "cls":
             sample.label = _number_or_text(read())
         elif suffix.lower() == "json":
@@ -123,11 +121,11 @@ def _read_samples(shard: Path, *, folder: Path, label_key: str) -> list[_Sample]
                 sample.label = told.get(label_key)
             if isinstance(told.get("split"), str):
                 sample.split = told["split"]
-    return [sample for sample in samples.values() if sample.video is not None]
+    return [sample for sample in samples.values() if sample.num_bytes]
 
 
 def _members(shard: Path) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]]:
-    """Regular members of a tar, each with a function that reads a small one."""
+    """Give the regular members of a tar, each with a function that reads a small one."""
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
@@ -175,33 +173,32 @@ def _split_of(shard: Path, *, folder: Path) -> str | None:
     return next((SPLITS[part] for part in reversed(parts) if part in SPLITS), None)
 
 
-def _class_names(samples: Sequence[_Sample], *, folder: Path, given: Sequence[str] | None) -> tuple[str, ...]:
-    names = tuple(given) if given is not None else read_classes(folder / "classes.txt")
+def _resolve(
+    samples: Sequence[_Sample], *, folder: Path, given: Sequence[str] | None
+) -> tuple[tuple[str, ...], dict[int | str, int]]:
+    """Return the class names, and the class id of every label: by its name, or the number itself."""
     for label in (sample.label for sample in samples):
         if label is not None and (isinstance(label, bool) or not isinstance(label, int | str) or label == ""):
             raise ManifestError(f"{folder}: the label {label!r} is no class name or id; give another label_key")
-    labels = {sample.label for sample in samples if sample.label is not None}
-    if names:
-        unknown = sorted(str(label) for label in labels if _class_id(label, names) is None)
-        if unknown:
-            raise ManifestError(
-                f"{folder}: the label {unknown[0]!r} is not among the {len(names)} classes ({len(unknown)} such "
-                "labels); give classes that list all labels, or none"
-            )
-        return names
-    if all(isinstance(label, int) for label in labels):
-        return tuple(str(place) for place in range(max(labels, default=-1) + 1))
-    return tuple(sorted(map(str, labels)))
-
-
-def _class_id(label: int | str, names: tuple[str, ...]) -> int | None:
-    if str(label) in names:
-        return names.index(str(label))
-    return label if isinstance(label, int) and label < len(names) else None
+    labels: set[int | str] = {sample.label for sample in samples if sample.label is not None}
+    names = tuple(given) if given is not None else read_classes(folder / "classes.txt")
+    if not names:
+        numbers = [label for label in labels if isinstance(label, int)]
+        is_numbered = len(numbers) == len(labels)
+        names = tuple(map(str, range(max(numbers, default=-1) + 1) if is_numbered else sorted(map(str, labels))))
+    ids = {name: place for place, name in enumerate(names)}
+    found = {label: ids.get(str(label), label) for label in labels}
+    unknown = sorted(str(label) for label, place in found.items() if place not in range(len(names)))
+    if unknown:
+        raise ManifestError(
+            f"{folder}: the label {unknown[0]!r} is not among the {len(names)} classes ({len(unknown)} such "
+            "labels); give classes that list all labels, or none"
+        )
+    return names, {label: int(place) for label, place in found.items()}
 
 
 def _probe_member(place: tuple[Path, int, int]) -> VideoInfo | str:
-    """What a member holds, or why it cannot be opened."""
+    """Return what a member holds, or why it cannot be opened."""
     shard, offset, size = place
     try:
         with open_member(shard, offset=offset, size=size) as member:
