@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from w3action.data import ManifestError, read_manifest
 from w3action.datasets.sets import prepare
+from w3action.datasets.sets.annotation import Line
 from w3action.datasets.sets.epic import prepare_55, prepare_100, to_seconds
 
 
@@ -87,7 +88,7 @@ def test_classes_that_are_none(tmp_path):
 @given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 5999))
 def test_time_stamps(hours, minutes, hundredths):
     text = f"{hours:02d}:{minutes:02d}:{hundredths // 100:02d}.{hundredths % 100:02d}"
-    seconds = to_seconds(text, path=Path("a.csv"), number=1)
+    seconds = to_seconds(text, Line(Path("a.csv"), 1, ""))
     assert seconds == pytest.approx(hours * 3600 + minutes * 60 + hundredths / 100)
 
 

@@ -10,37 +10,37 @@ from reading import read as read_frames
 
 from w3action.data import ManifestError, find_flip_pairs, read_manifest
 from w3action.datasets.sets import prepare
-from w3action.datasets.sets.foreign_lists import READERS, Line
+from w3action.datasets.sets.foreign_lists import ListedClip, read_list
 from w3action.datasets.sets.foreign_lists import prepare as prepare_list
 
 PATHS = st.text("abz019 _-.,/", min_size=1, max_size=12).map(str.strip).filter(lambda text: text.strip(" ,;"))
 NUMBERS = st.integers(0, 10**6)
 
 
-def read(kind: str, folder: Path, *lines: str) -> list[Line]:
-    return [line for _, line in READERS[kind](write(folder / "list.txt", *lines))]
+def read(kind: str, folder: Path, *lines: str) -> list[ListedClip]:
+    return [clip for _, clip in read_list(kind, write(folder / "list.txt", *lines))]
 
 
 @given(PATHS, NUMBERS, NUMBERS)
 def test_tsm(tmp_path_factory, path, count, label):
     found = read("tsm", tmp_path_factory.getbasetemp(), f"{path} {count} {label}")
-    assert found == [Line(path, label, total_frames=count)]
+    assert found == [ListedClip(path, label, total_frames=count)]
 
 
 @given(PATHS.filter(lambda path: not path[-1].isdigit()), NUMBERS, NUMBERS, NUMBERS)
 def test_mmaction2(tmp_path_factory, path, start, count, label):
     folder = tmp_path_factory.getbasetemp()
-    assert read("mmaction2", folder, f"{path} {label}") == [Line(path, label)]
-    assert read("mmaction2", folder, f"{path} {count} {label}") == [Line(path, label, total_frames=count)]
+    assert read("mmaction2", folder, f"{path} {label}") == [ListedClip(path, label)]
+    assert read("mmaction2", folder, f"{path} {count} {label}") == [ListedClip(path, label, total_frames=count)]
     found = read("mmaction2", folder, f"{path} {start} {count} {label}")
-    assert found == [Line(path, label, (start, count))]
+    assert found == [ListedClip(path, label, (start, count))]
 
 
 @given(PATHS.filter(lambda path: path[-1] not in ", "), NUMBERS)
 def test_slowfast(tmp_path_factory, path, label):
     for gap in (" ", ",", ", "):
         found = read("slowfast", tmp_path_factory.getbasetemp(), f"{path}{gap}{label}")
-        assert found == [Line(path, label)]
+        assert found == [ListedClip(path, label)]
 
 
 @given(PATHS, st.integers(1, 999), st.integers(0, 999), NUMBERS)
@@ -48,13 +48,13 @@ def test_ibm(tmp_path_factory, path, start, more, label):
     for gap in (" ", ";"):
         line = gap.join([path, str(start), str(start + more), str(label)])
         found = read("ibm", tmp_path_factory.getbasetemp(), line)
-        assert found == [Line(path, label, (start - 1, more + 1))]
+        assert found == [ListedClip(path, label, (start - 1, more + 1))]
 
 
 def test_folders_that_end_in_numbers(tmp_path):
     # All lines have as many numbers as the one with the fewest.
     found = read("mmaction2", tmp_path, "day 3 10 0", "night 12 1")
-    assert found == [Line("day 3", 0, total_frames=10), Line("night", 1, total_frames=12)]
+    assert found == [ListedClip("day 3", 0, total_frames=10), ListedClip("night", 1, total_frames=12)]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -21,17 +21,6 @@ from w3action.workers import run_jobs
 
 MOST_STRIPS, MOST_PAIRS, MOST_MESSAGES = 160, 12, 20
 FRAMES_OF_STRIP, HEIGHT = 4, 96  # of a strip of frames: how many, and pixels
-
-
-class _Picture(NamedTuple):
-    caption: str
-    data: str  # a data: address
-
-
-class _ClassLine(NamedTuple):
-    name: str
-    counts: tuple[int, ...]  # of each split
-    pictures: tuple[_Picture, ...]
 
 
 def write_page(
@@ -58,20 +47,20 @@ def write_page(
         _draw_strip, [videos[row] for row in wanted], num_workers=num_workers, limit_seconds=limit_seconds
     )
     picture_of = {
-        row: _Picture(_caption(videos[row]), f"data:image/jpeg;base64,{base64.b64encode(strip).decode()}")
+        row: {"caption": _caption(videos[row]), "data": f"data:image/jpeg;base64,{base64.b64encode(strip).decode()}"}
         for row, strip in zip(wanted, strips, strict=True)
         if isinstance(strip, bytes)  # else it cannot be decoded, or not in time
     }
 
-    def pictures_of(rows: Sequence[int]) -> tuple[_Picture, ...]:
-        return tuple(picture_of[row] for row in rows if row in picture_of)
+    def pictures_of(rows: Sequence[int]) -> list[dict[str, str]]:
+        return [picture_of[row] for row in rows if row in picture_of]
 
     splits = report.manifest.splits or (None,)
-    lines = []
+    lines: list[dict[str, Any]] = []
     for label, name in enumerate(names):
         by_split = Counter(videos[row].split for row in rows_of.get(label, []))
-        counts = tuple(by_split[split] for split in splits)
-        lines.append(_ClassLine(name, counts, pictures_of(chosen.get(label, []))))
+        counts = [by_split[split] for split in splits]
+        lines.append({"name": name, "counts": counts, "pictures": pictures_of(chosen.get(label, []))})
     page = folder / "index.html"
     html = _template().render(
         report=report,
@@ -79,7 +68,7 @@ def write_page(
         severities=SEVERITIES,
         lines=lines,
         splits=splits,
-        most=max((sum(line.counts) for line in lines), default=0) or 1,
+        most=max((sum(line["counts"]) for line in lines), default=0) or 1,
         pairs=[(pair, pictures_of(pair.rows)) for pair in pairs],
         most_messages=MOST_MESSAGES,
     )

@@ -6,7 +6,7 @@ What lies at the path is looked at before it is opened: opening a pipe would wai
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,16 +70,34 @@ def _read(file: ListedFile, *, deep: bool) -> FileFacts:
 
 
 def _read_folder(folder: Path, spans: Sequence[Span], *, deep: bool) -> FileFacts:
-    """Read the first image of a folder of images, or all."""
+    """Read the first image of a folder, or all: frames, or the stored flow of a video of one frame more."""
     names = list_images(folder)
-    if not names:
-        flow = find_flow_images(Video(path=folder, label=0))
-        if flow is not None:
-            return _read_flow(flow, spans, deep=deep)
+    flow = None if names else find_flow_images(Video(path=folder, label=0))
+    if not names and flow is None:
         return FileFacts(problems=(Problem("not_a_file", "is a folder without a .jpg or .png image"),))
-    places = np.arange(float(len(names)))
-    wanted = {number for span in _in_frames(spans) for number in frames_to_look_at(span, places)} if deep else set()
-    reformatter, pictures, broken, size = VideoReformatter(), {}, [], None
+    places = np.arange(float(len(names) if flow is None else len(flow) + 1))  # in place of times
+    in_frames = [Span(first_frame=span.first_frame, num_frames=span.num_frames) for span in spans]
+    pictures: dict[int, np.ndarray | None] = {}
+    if flow is None:
+        if deep:
+            pictures = dict.fromkeys(number for span in in_frames for number in frames_to_look_at(span, places))
+        damage, video = _read_images(folder, names, pictures, deep=deep)
+    else:
+        damage, video = _read_flow(flow, deep=deep)
+    problems = [] if damage is None else [Problem("damaged", damage)]
+    if any(span.in_seconds for span in spans):
+        what = "images" if flow is None else "flow images"
+        problems.append(Problem("span_in_seconds", f"is a folder of {what}, which knows no times"))
+    seen = {number: picture for number, picture in pictures.items() if picture is not None}
+    facts = (facts_of_span(span, places, seen, near=[0]) for span in in_frames)
+    return FileFacts(tuple(problems), video, tuple(facts))
+
+
+def _read_images(
+    folder: Path, names: Sequence[str], pictures: dict[int, np.ndarray | None], *, deep: bool
+) -> tuple[str | None, VideoFacts | None]:
+    """Return what is wrong with the images and how they are shown; fill in the pictures asked for."""
+    reformatter, broken, size = VideoReformatter(), [], None
     for number in range(len(names) if deep else 1):
         try:
             frame = decode_image(folder / names[number])
@@ -87,45 +105,23 @@ def _read_folder(folder: Path, spans: Sequence[Span], *, deep: bool) -> FileFact
             broken.append(f"{names[number]}, {error.reason}")
             continue
         size = size or (frame.width, frame.height)
-        if number in wanted:
+        if number in pictures:
             pictures[number] = look_at(frame, reformatter)
-    reason = f"{len(broken)} of {len(names)} images cannot be read: {broken[0]}" if broken else None
-    codec = os.path.splitext(names[0])[1][1:].lower()
-    video = None if size is None else VideoFacts(len(names), None, *size, codec="jpeg" if codec == "jpg" else codec)
-    return _facts_of_folder("images", reason, video, spans, places, pictures)
+    damage = f"{len(broken)} of {len(names)} images cannot be read: {broken[0]}" if broken else None
+    codec = os.path.splitext(names[0])[1][1:].lower().replace("jpg", "jpeg")
+    return damage, None if size is None else VideoFacts(len(names), None, *size, codec=codec)
 
 
-def _read_flow(flow: FlowImages, spans: Sequence[Span], *, deep: bool) -> FileFacts:
-    """Read the first of the stored flows of a video, which has one frame more, or all."""
-    reason = video = None
+def _read_flow(flow: FlowImages, *, deep: bool) -> tuple[str | None, VideoFacts | None]:
+    """Return what is wrong with the images of a flow, and how they are shown."""
+    video = None
     for number in range(len(flow) if deep else 1):
         try:
             height, width = flow.read(np.array([number]), short_side=None).shape[1:3]
         except DecodeError as error:
-            reason = error.reason
-            break
+            return error.reason, video
         video = VideoFacts(len(flow) + 1, None, width=width, height=height, codec="flow")
-    return _facts_of_folder("flow images", reason, video, spans, np.arange(len(flow) + 1.0), {})
-
-
-def _facts_of_folder(
-    what: str,
-    damage: str | None,
-    video: VideoFacts | None,
-    spans: Sequence[Span],
-    places: np.ndarray,
-    pictures: Mapping[int, np.ndarray],
-) -> FileFacts:
-    problems = [] if damage is None else [Problem("damaged", damage)]
-    if any(span.in_seconds for span in spans):
-        problems.append(Problem("span_in_seconds", f"is a folder of {what}, which knows no times"))
-    facts = (facts_of_span(span, places, pictures, near=[0]) for span in _in_frames(spans))
-    return FileFacts(tuple(problems), video, tuple(facts))
-
-
-def _in_frames(spans: Sequence[Span]) -> list[Span]:
-    """Take the spans without their times, which a folder does not know."""
-    return [Span(first_frame=span.first_frame, num_frames=span.num_frames) for span in spans]
+    return None, video
 
 
 def _digest(file: ListedFile) -> str:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from w3action.data.manifest import Manifest
@@ -60,7 +61,7 @@ class Report:
         manifest: what was checked.
         files: those that its rows lie in.
         facts: of each file.
-        findings: gravest first.
+        findings: gravest first, those of a kind together.
         deep: whether every frame was decoded.
         wall_seconds: how long it took.
     """
@@ -89,10 +90,7 @@ class Report:
 
     def by_kind(self) -> dict[str, list[Finding]]:
         """Findings of each kind, gravest kind first."""
-        kinds: dict[str, list[Finding]] = {}
-        for finding in self.findings:
-            kinds.setdefault(finding.kind, []).append(finding)
-        return kinds
+        return {kind: list(found) for kind, found in groupby(self.findings, key=lambda finding: finding.kind)}
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON; `rows` count from 0."""

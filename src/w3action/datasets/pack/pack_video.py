@@ -28,6 +28,7 @@ from w3action.datasets.pack.options import ENCODERS, PackOptions
 
 MAX_CHUNK_BYTES = 96 << 20  # of RGB frames held at once; a longer video is decoded in several goes
 CLOCK = 90_000  # ticks per second of the packed videos
+_X264_OPTIONS = {"preset": "veryfast", "tune": "fastdecode", "sc_threshold": "0", "bf": "0", "mbtree": "0"}
 
 Chunk = tuple[UInt8[np.ndarray, "n h w 3"], Float64[np.ndarray, " n"]]  # frames and their times in seconds
 
@@ -104,8 +105,9 @@ def encode_chunks(chunks: Iterator[Chunk], options: PackOptions) -> tuple[bytes,
     start, num_frames, last_tick = float(seconds[0]), 0, -1
     rate = Fraction(_mean_fps(seconds)).limit_denominator(1001)
     reformatter, file = VideoReformatter(), io.BytesIO()
+    x264_options = {**_X264_OPTIONS, "crf": str(options.crf), "g": str(options.gop), "keyint_min": str(options.gop)}
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream(ENCODERS[options.codec], rate=rate, options=_x264_options(options))
+        stream = container.add_stream(ENCODERS[options.codec], rate=rate, options=x264_options)
         assert isinstance(stream, av.VideoStream)
         height, width = (max(2, side - side % 2) for side in frames.shape[1:3])
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -122,18 +124,6 @@ def encode_chunks(chunks: Iterator[Chunk], options: PackOptions) -> tuple[bytes,
             frames, seconds = next(chunks, (None, seconds))
         container.mux(stream.encode())
     return file.getvalue(), num_frames
-
-
-def _x264_options(options: PackOptions) -> dict[str, str]:
-    return {
-        "preset": "veryfast",
-        "tune": "fastdecode",
-        "crf": str(options.crf),
-        **dict.fromkeys(("g", "keyint_min"), str(options.gop)),
-        "sc_threshold": "0",
-        "bf": "0",
-        "mbtree": "0",
-    }
 
 
 def _mean_fps(seconds: Float64[np.ndarray, " n"]) -> float:

@@ -121,13 +121,8 @@ def read_record(path: Path, *, folder: Path) -> FinishedShard | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    shard = FinishedShard(
-        name=found["name"],
-        num_bytes=found["num_bytes"],
-        sha256=found["sha256"],
-        samples=tuple(PackedSample(**sample) for sample in found["samples"]),
-        failed=tuple(FailedRow(**row) for row in found["failed"]),
-    )
+    samples = tuple(PackedSample(**sample) for sample in found.pop("samples"))
+    shard = FinishedShard(**found | {"samples": samples, "failed": tuple(FailedRow(**row) for row in found["failed"])})
     file = folder / shard.name
     if shard.samples and not (file.is_file() and file.stat().st_size == shard.num_bytes):
         return None

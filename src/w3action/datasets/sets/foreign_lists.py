@@ -15,19 +15,28 @@ way round.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from w3action.data.video import ManifestError
-from w3action.datasets.sets.annotation import class_of, read_class_list, read_lines
+from w3action.datasets.sets.annotation import Line, read_class_list, read_lines
 from w3action.datasets.sets.listed_videos import Lister, Listing
 
 _SPLIT = re.compile(r"(train|val|test)")
 
+# What stands in a line of each list, and what stands between: blanks where it is not said.
+FORMS = {
+    "tsm": ("path num_frames label",),
+    "mmaction2": ("video label", "folder num_frames label", "folder start num_frames label"),
+    "slowfast": ("path label",),
+    "ibm": ("path start end label",),
+}
+_GAPS = {"slowfast": r"\s*[\s,]\s*", "ibm": r"\s*[\s;]\s*"}
+
 
 @dataclass(frozen=True)
-class Line:
+class ListedClip:
     """What a line of a list says: a span `frames`, (first from 0, number), or how many frames its folder holds."""
 
     path: str
@@ -36,64 +45,28 @@ class Line:
     total_frames: int | None = None
 
 
-def read_tsm(path: Path) -> Iterator[tuple[int, Line]]:
-    """(number, content) of lines `path num_frames label`.
-
-    Raises:
-        ManifestError: a line of another format.
-    """
-    for number, parts in _split(path, r"(.+?)\s+(\d+)\s+(\d+)", "path num_frames label"):
-        yield number, Line(parts[0], int(parts[2]), total_frames=int(parts[1]))
-
-
-def read_mmaction2(path: Path) -> Iterator[tuple[int, Line]]:
-    """(number, content) of lines `video label`, `folder num_frames label` or `folder start num_frames label`.
-
-    Raises:
-        ManifestError: a line of another format.
-    """
-    lines = [line for _, line in read_lines(path)]
-    counts = [len(match[0].split()) for line in lines if (match := re.search(r"(\s+\d+){1,3}$", line))]
-    forms = ("video label", "folder num_frames label", "folder start num_frames label")
-    count = min(counts, default=1)
-    for number, parts in _split(path, r"(.+?)" + r"\s+(\d+)" * count, forms[count - 1]):
-        place, *numbers, label = parts
-        frames = (int(numbers[0]), int(numbers[1])) if count == 3 else None
-        yield number, Line(place, int(label), frames, total_frames=int(numbers[0]) if count == 2 else None)
-
-
-def read_slowfast(path: Path) -> Iterator[tuple[int, Line]]:
-    """(number, content) of lines `path label`.
-
-    Raises:
-        ManifestError: a line of another format.
-    """
-    for number, parts in _split(path, r"(.+?)\s*[\s,]\s*(\d+)", "path label"):
-        yield number, Line(parts[0], int(parts[1]))
-
-
-def read_ibm(path: Path) -> Iterator[tuple[int, Line]]:
-    """(number, content) of lines `path start end label`.
+def read_list(kind: str, path: Path) -> Iterator[tuple[Line, ListedClip]]:
+    """Give the lines of a list and what they say.
 
     Raises:
         ManifestError: a line of another format, or a segment that holds no frame.
     """
-    gap = r"\s*[\s;]\s*"
-    for number, parts in _split(path, rf"(.+?){gap}(\d+){gap}(\d+){gap}(\d+)", "path start end label"):
-        start, end, label = map(int, parts[1:])
-        if not 1 <= start <= end:
-            raise ManifestError(
-                f"{path}: line {number}: frames {start} to {end} are no segment; frames count from 1, correct it"
-            )
-        yield number, Line(parts[0], label, (start - 1, end - start + 1))
-
-
-READERS: dict[str, Callable[[Path], Iterator[tuple[int, Line]]]] = {
-    "tsm": read_tsm,
-    "mmaction2": read_mmaction2,
-    "slowfast": read_slowfast,
-    "ibm": read_ibm,
-}
+    lines, forms, gap = list(read_lines(path)), FORMS[kind], _GAPS.get(kind, r"\s+")
+    counts = [len(match[0].split()) for line in lines if (match := re.search(r"(\s+\d+){1,3}$", line.text))]
+    form = forms[min(counts, default=1) - 1] if len(forms) > 1 else forms[0]
+    names = form.split()[1:]
+    for line in lines:
+        place, *numbers = line.split("(.+?)" + len(names) * rf"{gap}(\d+)", f"'{form}'")
+        said = dict(zip(names, map(int, numbers), strict=True))
+        if "end" in said:
+            start, end = said["start"], said["end"]
+            if not 1 <= start <= end:
+                raise line.fault(f"frames {start} to {end} are no segment; frames count from 1, correct it")
+            said |= {"start": start - 1, "num_frames": end - start + 1}
+        if "start" in said:
+            yield line, ListedClip(place, said["label"], (said["start"], said["num_frames"]))
+        else:
+            yield line, ListedClip(place, said["label"], total_frames=said.get("num_frames"))
 
 
 def prepare(
@@ -105,10 +78,10 @@ def prepare(
     classes: Path | None = None,
     allow_outside: bool = False,
 ) -> Listing:
-    """A list of one of `READERS`.
+    """List what a list of another project names.
 
     Args:
-        kind: a key of `READERS`.
+        kind: a key of `FORMS`.
         root: the folder that the list's paths are relative to.
         annotations: the list, or a folder of lists whose names hold train, val or test.
         split: of a folder, the list of one split, by default all; of one file, what its rows are called, by default
@@ -120,29 +93,20 @@ def prepare(
         ManifestError: no list, a line of another format, a label beyond the classes, a path that leads out of the root.
     """
     lists = _find_lists(annotations or root, split)
-    lines = {name: (path, list(READERS[kind](path))) for name, path in lists.items()}
-    highest = max((line.label for _, rows in lines.values() for _, line in rows), default=-1)
+    rows = [(name, *row) for name, path in lists.items() for row in read_list(kind, path)]
+    highest = max((clip.label for _, _, clip in rows), default=-1)
     names = read_class_list(classes) if classes is not None else tuple(str(place) for place in range(highest + 1))
     lister = Lister(root, allow_outside=allow_outside)
-    for name, (path, rows) in lines.items():
-        for number, line in rows:
-            label = class_of(line.label, names, path=path, number=number)
-            if line.total_frames == 0 or (line.frames and line.frames[1] == 0):
-                raise ManifestError(f"{path}: line {number}: {line.path} has 0 frames; leave the line out")
-            lister.add(line.path, label=label, split=name, frames=line.frames, total_frames=line.total_frames)
+    for name, line, clip in rows:
+        label = line.class_of(clip.label, names)
+        if clip.total_frames == 0 or (clip.frames and clip.frames[1] == 0):
+            raise line.fault(f"{clip.path} has 0 frames; leave the line out")
+        lister.add(clip.path, label=label, split=name, frames=clip.frames, total_frames=clip.total_frames)
     return lister.finish(names)
 
 
-def _split(path: Path, pattern: str, form: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    for number, line in read_lines(path):
-        match = re.fullmatch(pattern, line)
-        if match is None:
-            raise ManifestError(f"{path}: line {number} is {line[:80]!r} but must be '{form}'; correct it")
-        yield number, match.groups()
-
-
 def _find_lists(annotations: Path, split: str | None) -> dict[str | None, Path]:
-    """List files by split."""
+    """Return the list files by split."""
     if not annotations.exists():
         raise ManifestError(f"{annotations}: no such list; give a file, or a folder of lists, as annotations")
     if annotations.is_file():

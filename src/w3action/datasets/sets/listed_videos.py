@@ -170,16 +170,12 @@ class Lister:
         names: set[str] = set()
         try:
             with os.scandir(folder) as children:
-                names = {child.name for child in children if _may_be_video(child)}
+                names = {child.name for child in children if _is_video(child.name) or child.is_dir()}
         except OSError:  # not there, or a file: what is listed in it is missing
             pass
         videos = sorted((name for name in names if _is_video(name)), reverse=True)
         self._folders[folder] = names, {os.path.splitext(name)[0]: name for name in videos}
         return self._folders[folder]
-
-
-def _may_be_video(child: os.DirEntry[str]) -> bool:
-    return _is_video(child.name) or child.is_dir()
 
 
 def _is_video(name: str) -> bool:

@@ -42,7 +42,7 @@ SETS: dict[str, Callable[..., Listing]] = {
     "hmdb51": hmdb51.prepare,
     "folder": own_videos.prepare_folder,
     "csv": own_videos.prepare_csv,
-    **{kind: partial(foreign_lists.prepare, kind) for kind in foreign_lists.READERS},
+    **{kind: partial(foreign_lists.prepare, kind) for kind in foreign_lists.FORMS},
 }
 _COLUMNS = ("path", "label", "label_id", "split", "start_seconds", "end_seconds", "start_frame", "end_frame", "fps")
 

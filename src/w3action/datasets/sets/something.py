@@ -17,7 +17,7 @@ from w3action.datasets.sets.annotation import (
     find_annotation,
     read_class_list,
     read_json,
-    read_lines,
+    read_pairs,
     seek_annotation,
 )
 from w3action.datasets.sets.listed_videos import Lister, Listing
@@ -28,7 +28,7 @@ INSIDE = ("labels", "label", "annotations")
 
 
 def prepare_v1(root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
-    """Something-Something V1.
+    """List Something-Something V1.
 
     Args:
         root: holds the folders of frames, or `20bn-something-something-v1` that does.
@@ -49,7 +49,7 @@ def prepare_v1(root: Path, *, annotations: Path | None = None, split: str | None
 
 
 def prepare_v2(root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
-    """Something-Something V2.
+    """List Something-Something V2.
 
     Args:
         root: holds the videos, or `20bn-something-something-v2` that does.
@@ -70,21 +70,12 @@ def prepare_v2(root: Path, *, annotations: Path | None = None, split: str | None
     lister = Lister(root)
     for name in choose_splits(split, allowed=list(SPLITS), default=default, name="something_v2"):
         if name == "test" and answers is not None:
-            rows = [(key, label) for key, label in read_pairs(answers)]
+            rows = read_pairs(answers)
         else:
             rows = _read_v2(find_annotation(folder, _names_v2(SPLITS[name]), inside=INSIDE), labelled=name != "test")
         for key, label in rows:
             lister.add(f"20bn-{prefix}/{key}.webm", f"{key}.webm", label=label, split=name, fps=FPS)
     return lister.finish(classes)
-
-
-def read_pairs(path: Path) -> list[tuple[str, str | None]]:
-    """(id, label) of lines `id;label`, or `id` where labels are not published."""
-    pairs = []
-    for _, line in read_lines(path):
-        key, _, label = line.partition(";")
-        pairs.append((key.strip(), label.strip() or None))
-    return pairs
 
 
 def _names_v2(name: str) -> list[str]:

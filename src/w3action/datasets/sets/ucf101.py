@@ -18,7 +18,7 @@ FPS = 25.0
 
 
 def prepare(root: Path, *, annotations: Path | None = None, split: str | None = None, fold: int = 1) -> Listing:
-    """UCF101, one of its three splits.
+    """List UCF101, one of its three splits.
 
     Args:
         root: holds the class folders, or `UCF-101` that does.
@@ -35,7 +35,7 @@ def prepare(root: Path, *, annotations: Path | None = None, split: str | None = 
     classes = read_class_list(find_annotation(folder, ["classInd.txt"], inside=INSIDE))
     lister = Lister(root)
     for name in choose_splits(split, allowed=list(FILES), default=list(FILES), name="ucf101"):
-        for _, line in read_lines(find_annotation(folder, [f"{FILES[name]}{fold:02d}.txt"], inside=INSIDE)):
-            place = line.split()[0]
+        for line in read_lines(find_annotation(folder, [f"{FILES[name]}{fold:02d}.txt"], inside=INSIDE)):
+            place = line.text.split()[0]
             lister.add(place, f"UCF-101/{place}", label=place.split("/")[0], split=name, fps=FPS)
     return lister.finish(classes)
