@@ -68,11 +68,8 @@ def write_flow(
     """
     import_opencv()
     out = Path(out)
-    for name, value in {"short_side": short_side, "num_workers": num_workers}.items():
-        if value is not None and value < 1:
-            raise ValueError(
-                f"{name} is {value} but must be at least 1: give for example {256 if 'side' in name else 4}"
-            )
+    if short_side < 1:
+        raise ValueError(f"short_side is {short_side} but must be at least 1: give for example 256")
     _claim(out, {"short_side": short_side, "max_pixels": MAX_PIXELS, "method": "DIS, medium"})
     names = [identity(video, source=manifest.source).lstrip("/") for video in manifest.videos]
     jobs = _jobs(names, manifest.videos)
@@ -92,9 +89,9 @@ def write_flow(
         write_csv(out / FAILED_FILE, ["path", "reason"], ([str(jobs[n].path), why] for n, why in reasons.items()))
     else:
         (out / FAILED_FILE).unlink(missing_ok=True)
-    columns = {"path": names, **manifest.label_names(), "split": [video.split or "" for video in manifest.videos]}
-    if any(video.fps for video in manifest.videos):
-        columns["fps"] = [str(video.fps or "") for video in manifest.videos]
+    columns = {"path": names, **manifest.label_names(), "split": [video.split for video in manifest.videos]}
+    rates = [video.fps for video in manifest.videos]
+    columns |= {"fps": rates} if any(rates) else {}
     write_csv(out / MANIFEST_FILE, list(columns), ([column[row] for column in columns.values()] for row in good))
     return WrittenFlow(out / MANIFEST_FILE, len(good), len(reasons))
 

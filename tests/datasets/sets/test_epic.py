@@ -75,7 +75,7 @@ def test_a_segment_that_was_rounded_down_to_frame_0_begins_at_the_first(tmp_path
     path = root / "EPIC_train_action_labels.csv"
     path.write_text(path.read_text().replace(",15,30,", ",0,30,"))
     video = prepare_55(root).videos[1]
-    assert (video.first_frame, video.num_frames) == (0, 30)
+    assert (video.span.first_frame, video.span.num_frames) == (0, 30)
 
 
 def test_classes_that_are_none(tmp_path):
@@ -106,5 +106,5 @@ def test_the_real_files(shared_dir, tmp_path):
     assert [len(names) for names in val.more_classes.values()][:2] == [97, 300]
     assert {(e.more["participant"], e.more["kitchen"]) for e in val.videos} == {("P01", "seen"), ("P18", "unseen")}
     first = val.videos[0]
-    assert (first.label, first.start_seconds, first.end_seconds) == ("take plate", 0.0, 1.89)
+    assert (first.label, first.span.start_seconds, first.span.end_seconds) == ("take plate", 0.0, 1.89)
     assert first.fps == pytest.approx(59.94, abs=0.01)

@@ -60,7 +60,10 @@ def test_spans_fit_what_was_found(tmp_path):
         lister.add(place, label=None, split=None, frames=(8, 3))
         lister.add(place, label=None, split=None, frames=(4, None))
         lister.add(place, label=None, split=None, total_frames=7)
-    spans = [(e.path.name, e.start_seconds, e.first_frame, e.num_frames, e.total_frames) for e in lister.videos]
+    spans = [
+        (e.path.name, e.span.start_seconds, e.span.first_frame, e.span.num_frames, e.total_frames)
+        for e in lister.videos
+    ]
     assert spans == [
         ("a.mp4", 1.0, None, None, None),
         ("a.mp4", None, 8, 3, None),

@@ -4,6 +4,7 @@ import pytest
 from pyarrow import parquet
 
 from w3action.data import ManifestError, Video, read_manifest
+from w3action.data.span import Span
 from w3action.datasets.sets import ListedVideo, Listing, write_listing
 
 
@@ -32,7 +33,7 @@ def test_spans_come_back(tmp_path):
         {"first_frame": 30},
         {},
     ]
-    listing = Listing(videos=tuple(video(tmp_path / "a", **row) for row in rows), classes=("walk",))
+    listing = Listing(videos=tuple(video(tmp_path / "a", span=Span(**row)) for row in rows), classes=("walk",))
     write_listing(listing, tmp_path / "list.parquet")
     assert read_manifest(tmp_path / "list.parquet").videos == tuple(
         Video(path=tmp_path / "a", label=0, split="train", **row) for row in rows

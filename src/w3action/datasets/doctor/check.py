@@ -13,7 +13,7 @@ from w3action.data.source import LIMIT_SECONDS
 from w3action.datasets.doctor.duplicates import check_duplicates
 from w3action.datasets.doctor.facts import FileFacts, ListedFile, group_by_file
 from w3action.datasets.doctor.file_faults import check_file, check_rows, facts_of_lost
-from w3action.datasets.doctor.findings import Finding, gravest_first
+from w3action.datasets.doctor.findings import gravest_first
 from w3action.datasets.doctor.label_faults import check_labels
 from w3action.datasets.doctor.read_file import read_file
 from w3action.datasets.doctor.verdict import Report
@@ -28,7 +28,7 @@ def check_videos(
     label_column: str = "label",
     num_workers: int | None = None,
     limit_seconds: float = LIMIT_SECONDS,
-    on_file: Callable[[int, int], None] | None = None,
+    on_file: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Find what is wrong with a data set before it is trained on.
 
@@ -61,12 +61,9 @@ def check_videos(
     jobs = run_in_any_order(read, files, num_workers=num_workers, limit_seconds=limit_seconds)
     for done, (place, result) in enumerate(jobs, start=1):
         facts[place] = facts_of_lost(result, limit_seconds=limit_seconds) if isinstance(result, Lost) else result
-        if on_file is not None:
-            on_file(done, len(files))
+        on_file(done, len(files))
 
-    findings: list[Finding] = []
-    for file, known in zip(files, facts, strict=True):
-        findings += check_file(file, known)
+    findings = [found for file, known in zip(files, facts, strict=True) for found in check_file(file, known)]
     findings += check_rows(files, manifest)
     for column, labels in manifest.by_labelling().items():
         found = check_labels(labels, listed=_listed_classes(manifest.source, column or label_column))

@@ -1,13 +1,13 @@
 """What the doctor reports: findings and a data set at a glance, as a dict for programs and as text for people."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from w3action.data.manifest import Manifest
-from w3action.datasets.doctor.facts import FileFacts, ListedFile, VideoFacts
+from w3action.datasets.doctor.facts import FileFacts, ListedFile
 from w3action.datasets.doctor.findings import Finding, count_severities
 
 _SHOWN = 5  # findings of a kind
@@ -16,41 +16,33 @@ _FRAMES = (8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)  # upper ends, not p
 _SECONDS = (0.3, 1, 2, 4, 8, 16, 32, 64, 300, 3600)
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """Counts by name, in the order in which to show them."""
-
-    title: str
-    counts: tuple[tuple[str, int], ...]
+Histogram = Mapping[str, int]  # counts by name, in the order in which to show them
 
 
-def take_histograms(facts: Sequence[FileFacts]) -> tuple[Histogram, ...]:
+def take_histograms(facts: Sequence[FileFacts]) -> dict[str, Histogram]:
     """Count sizes, rates, codecs (most frequent first), numbers of frames and seconds of what could be read."""
     videos = [known.video for known in facts if known.video is not None]
     timed = [video.seconds for video in videos if video.seconds is not None]
     spans = [span.num_frames for known in facts for span in known.spans]
-    return (
-        _by_count("size, pixels", videos, lambda video: f"{video.width}x{video.height}"),
-        _by_count("frames per second", videos, lambda video: "unknown" if not video.fps else f"{video.fps:.3g}"),
-        _by_count("codec", videos, lambda video: video.codec),
-        _by_range("frames in a clip", spans, _FRAMES),
-        _by_range("seconds of a file", timed, _SECONDS),
-    )
+    return {
+        "size, pixels": _by_count(f"{video.width}x{video.height}" for video in videos),
+        "frames per second": _by_count(f"{video.fps:.3g}" if video.fps else "unknown" for video in videos),
+        "codec": _by_count(video.codec for video in videos),
+        "frames in a clip": _by_range(spans, _FRAMES),
+        "seconds of a file": _by_range(timed, _SECONDS),
+    }
 
 
-def _by_count(title: str, videos: Sequence[VideoFacts], name: Callable[[VideoFacts], str]) -> Histogram:
-    counts = Counter(map(name, videos)).most_common()
-    shown, rest = counts[:MOST_BARS], counts[MOST_BARS:]
-    if rest:
-        shown.append((f"{len(rest)} others", sum(count for _, count in rest)))
-    return Histogram(title, tuple(shown))
+def _by_count(names: Iterable[str]) -> Histogram:
+    counts = Counter(names).most_common()
+    shown, rest = dict(counts[:MOST_BARS]), counts[MOST_BARS:]
+    return shown | {f"{len(rest)} others": sum(count for _, count in rest)} if rest else shown
 
 
-def _by_range(title: str, values: Sequence[float], ends: Sequence[float]) -> Histogram:
+def _by_range(values: Sequence[float], ends: Sequence[float]) -> Histogram:
     bars = [f"{start:g} to {end:g}" for start, end in zip((0, *ends), ends, strict=False)] + [f"{ends[-1]:g} and more"]
     counts = Counter(sum(value >= end for end in ends) for value in values)
-    places = range(min(counts, default=0), max(counts, default=-1) + 1)
-    return Histogram(title, tuple((bars[place], counts[place]) for place in places))
+    return {bars[place]: counts[place] for place in range(min(counts, default=0), max(counts, default=-1) + 1)}
 
 
 @dataclass(frozen=True)
@@ -79,8 +71,8 @@ class Report:
         return int(count_severities(self.findings)["error"] > 0)
 
     @property
-    def histograms(self) -> tuple[Histogram, ...]:
-        """The data set at a glance."""
+    def histograms(self) -> dict[str, Histogram]:
+        """The data set at a glance: histograms by title."""
         return take_histograms(self.facts)
 
     @property
@@ -89,11 +81,11 @@ class Report:
         return sum(known.video.seconds or 0 for known in self.facts if known.video is not None) / 3600
 
     def by_kind(self) -> dict[str, list[Finding]]:
-        """Findings of each kind, gravest kind first."""
+        """Return the findings of each kind, gravest kind first."""
         return {kind: list(found) for kind, found in groupby(self.findings, key=lambda finding: finding.kind)}
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON; `rows` count from 0."""
+        """Return all of it, ready for JSON; `rows` count from 0."""
         return {
             "manifest": str(self.manifest.source),
             "deep": self.deep,
@@ -105,35 +97,33 @@ class Report:
             "wall_seconds": round(self.wall_seconds, 2),
             "counts": count_severities(self.findings),
             "findings": [{**vars(finding), "rows": list(finding.rows)} for finding in self.findings],
-            "histograms": {histogram.title: dict(histogram.counts) for histogram in self.histograms},
+            "histograms": self.histograms,
         }
 
     def num_by_split(self) -> dict[str, int]:
-        """Rows of each split; empty where the manifest names none."""
+        """Count the rows of each split; none where the manifest names none."""
         return {split: sum(v.split == split for v in self.manifest.videos) for split in self.manifest.splits}
 
     def lines(self) -> Iterator[str]:
-        """The summary as text: the data set, findings by kind, the verdict."""
+        """Give the summary as text: the data set, findings by kind, the verdict."""
         yield self.headline()
-        for histogram in self.histograms:
-            if histogram.counts:
-                shown = ", ".join(f"{name}: {count}" for name, count in histogram.counts[:_SHOWN])
-                more = len(histogram.counts) - _SHOWN
-                yield f"  {histogram.title:18} {shown}{f', {more} more' if more > 0 else ''}"
+        for title, counts in self.histograms.items():
+            if counts:
+                shown = ", ".join(f"{name}: {count}" for name, count in [*counts.items()][:_SHOWN])
+                more = len(counts) - _SHOWN
+                yield f"  {title:18} {shown}{f', {more} more' if more > 0 else ''}"
         for kind, findings in self.by_kind().items():
             first = findings[0]
             yield f"{first.severity}: {kind.replace('_', ' ')} ({len(findings)}): {first.remedy}"
             yield from (f"  {finding.message}" for finding in findings[:_SHOWN])
             if len(findings) > _SHOWN:
                 yield f"  ... and {len(findings) - _SHOWN} more"
-        counts = ", ".join(
-            f"{number} {severity}{'' if number == 1 else 's'}"
-            for severity, number in count_severities(self.findings).items()
-        )
+        numbers = count_severities(self.findings).items()
+        counts = ", ".join(f"{number} {severity}{'' if number == 1 else 's'}" for severity, number in numbers)
         yield f"{counts} in {self.wall_seconds:.1f} s" + ("" if self.deep else " (headers and packets; --deep decodes)")
 
     def headline(self) -> str:
-        """The data set in one line."""
+        """Return the data set in one line."""
         splits = ", ".join(f"{split} {number}" for split, number in self.num_by_split().items())
         return (
             f"{self.manifest.source}: {len(self.manifest)} clips{f' ({splits})' if splits else ''} in "

@@ -23,7 +23,7 @@ from w3action.datasets.pack.shard_file import hash_file
 from w3action.datasets.parquet_manifest import to_table, write_parquet
 from w3action.workers import Lost, run_jobs
 
-MAX_LABEL_BYTES = 1 << 20  # of a .json or .cls
+LABEL_SUFFIXES, MAX_LABEL_BYTES = {"json", "cls"}, 1 << 20
 
 
 @dataclass
@@ -32,8 +32,8 @@ class _Sample:
 
     shard: Path
     key: str
-    byte_offset: int = 0
-    num_bytes: int = 0  # none before the video is found
+    byte_offset: int = -1  # below 0 until the video is found
+    num_bytes: int = 0
     label: Any = None
     split: str | None = None
 
@@ -104,55 +104,51 @@ def index_shards(
 def _read_samples(shard: Path, *, folder: Path, label_key: str) -> list[_Sample]:
     """Return the samples of one tar that hold a video, in their order."""
     samples: dict[str, _Sample] = {}
-    for member, read in _members(shard):
-        place = PurePosixPath(member.name)
-        stem, _, suffix = place.name.partition(".")
-        key = (place.parent / stem).as_posix()
+    for member, key, suffix, content in _members(shard):
         sample = samples.setdefault(key, _Sample(shard, key, split=_split_of(shard, folder=folder)))
-        if f".{suffix.lower()}" in VIDEO_SUFFIXES:
-            if sample.num_bytes:
+        if f".{suffix}" in VIDEO_SUFFIXES:
+            if sample.byte_offset >= 0:
                 raise ManifestError(f"{shard}: two videos of the key {key!r}; give every video a key of its own")
             sample.byte_offset, sample.num_bytes = member.offset_data, member.size
-        elif suffix.lower() == "cls":
-            sample.label = _number_or_text(read())
-        elif suffix.lower() == "json":
-            told = _json_object(read(), shard=shard, name=member.name)
+        elif suffix == "cls":
+            sample.label = _number_or_text(content)
+        elif suffix == "json":
+            told = _json_object(content, shard=shard, name=member.name)
             if sample.label is None:
                 sample.label = told.get(label_key)
             if isinstance(told.get("split"), str):
                 sample.split = told["split"]
-    return [sample for sample in samples.values() if sample.num_bytes]
+    return [sample for sample in samples.values() if sample.byte_offset >= 0]
 
 
-def _members(shard: Path) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]]:
-    """Give the regular members of a tar, each with a function that reads a small one."""
+def _members(shard: Path) -> Iterator[tuple[tarfile.TarInfo, str, str, bytes]]:
+    """Give (member, key, suffix, content if it is a label) of the files in a tar."""
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
-                _check_member(member, shard=shard)
+                path = PurePosixPath(member.name)
+                stem, _, suffix = path.name.partition(".")
+                suffix = suffix.lower()
+                if fault := _fault_of(member, suffix):
+                    raise ManifestError(f"{shard}: the member {member.name!r} {fault}")
+                # Read in memory; nothing is written.
+                file = tar.extractfile(member) if suffix in LABEL_SUFFIXES else None
                 if member.isreg():
-                    yield member, lambda member=member: _read_small(tar, member, shard=shard)
+                    yield member, (path.parent / stem).as_posix(), suffix, file.read() if file is not None else b""
     except (tarfile.TarError, EOFError) as error:
-        raise ManifestError(
-            f"{shard}: cannot be read as an uncompressed tar ({error}); unpack a compressed one, or fetch it again"
-        ) from error
+        remedy = "unpack a compressed one, or fetch it again"
+        raise ManifestError(f"{shard}: cannot be read as an uncompressed tar ({error}); {remedy}") from error
 
 
-def _check_member(member: tarfile.TarInfo, *, shard: Path) -> None:
+def _fault_of(member: tarfile.TarInfo, suffix: str) -> str | None:
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
-        raise ManifestError(f"{shard}: the member {member.name!r} leads out of the archive; such a shard is refused")
+        return "leads out of the archive; such a shard is refused"
     if member.issparse() or not (member.isreg() or member.isdir()):
-        raise ManifestError(
-            f"{shard}: the member {member.name!r} is a link, a device or a sparse file; such a shard is refused"
-        )
-
-
-def _read_small(tar: tarfile.TarFile, member: tarfile.TarInfo, *, shard: Path) -> bytes:
-    if member.size > MAX_LABEL_BYTES:
-        raise ManifestError(f"{shard}: the member {member.name!r} of {member.size} bytes is too large for a label")
-    file = tar.extractfile(member)  # in memory; nothing is written
-    return file.read() if file is not None else b""
+        return "is a link, a device or a sparse file; such a shard is refused"
+    if member.isreg() and suffix in LABEL_SUFFIXES and member.size > MAX_LABEL_BYTES:
+        return f"of {member.size} bytes is too large for a label"
+    return None
 
 
 def _json_object(data: bytes, *, shard: Path, name: str) -> dict:

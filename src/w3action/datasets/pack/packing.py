@@ -11,10 +11,10 @@ same call does the unfinished shards again and no other.
 
 import fcntl
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def pack_manifest(
     out = Path(out)
     (out / "parts").mkdir(parents=True, exist_ok=True)
     with _held(out):
-        finished = _Packing(manifest, out, options, num_workers, on_video).pack_shards()
+        finished = _Packing(manifest, manifest.label_names(), out, options, num_workers, on_video).pack_shards()
         num_packed = sum(len(shard.samples) for shard in finished)
         if num_packed == 0:
             reason = finished[0].failed[0].reason
@@ -118,6 +118,7 @@ class _Packing:
     """What to pack, whereto and how."""
 
     manifest: Manifest
+    labels: Mapping[str, Sequence[str]]  # of every row, by column
     out: Path
     options: PackOptions
     num_workers: int
@@ -200,7 +201,7 @@ class _Packing:
             with video.path.open("rb") as file:
                 offset = writer.add(member, file, num_bytes=packed.num_bytes)
         told = {
-            **{column: names[row] for column, names in self._labels.items()},
+            **{column: names[row] for column, names in self.labels.items()},
             "label_id": None if self.manifest.labellings else video.label,
             "split": video.split,
             "source": relative_name(video.path, source=self.manifest.source),
@@ -216,10 +217,6 @@ class _Packing:
         writer.add(f"{key}.json", text, num_bytes=len(text))
         size = info.width, info.height
         return PackedSample(row, key, member, offset, packed.num_bytes, info.num_frames, info.fps, *size)
-
-    @cached_property
-    def _labels(self) -> dict[str, list[str]]:
-        return self.manifest.label_names()
 
 
 def _check_whole_files(manifest: Manifest) -> None:

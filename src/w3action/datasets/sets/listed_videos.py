@@ -7,10 +7,11 @@ there. Folders are listed once, so that 200,000 videos cost no 200,000 questions
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from w3action.data.frame_folder import list_images
+from w3action.data.span import Span
 from w3action.data.video import VIDEO_SUFFIXES, ManifestError
 
 
@@ -22,8 +23,7 @@ class ListedVideo:
         path: a video file or a folder of images; it exists.
         label: class name; None in a split whose labels are not published.
         split: "train", "val", "test", or a split's own name.
-        start_seconds, end_seconds: the span [start, end) of a file.
-        first_frame, num_frames: the span [first, first + num) of a folder, from 0.
+        span: which part of it; of a folder in frames.
         fps: frames per second, where the data set says so.
         total_frames: images in the folder; None for a file.
         more: further columns, for example {"verb": "take"}.
@@ -32,10 +32,7 @@ class ListedVideo:
     path: Path
     label: str | None
     split: str | None
-    start_seconds: float | None = None
-    end_seconds: float | None = None
-    first_frame: int | None = None
-    num_frames: int | None = None
+    span: Span = field(default_factory=Span)
     fps: float | None = None
     total_frames: int | None = None
     more: Mapping[str, str] = field(default_factory=dict)
@@ -112,28 +109,22 @@ class Lister:
         if path is None:
             self.missing.append(places[0])
             return
-        video = ListedVideo(path=path, label=label, split=split, fps=fps, more=more or {})
+        span, num_images = Span(), None
         if not _is_video(path.name):
-            self._add_folder(video, places[0], frames if frames is not None else (0, total_frames))
+            num_images = len(list_images(path))
+            first, count = frames if frames is not None else (0, total_frames)
+            last = first + (count or 1)  # at least one frame of a span without an end
+            if last > num_images:
+                held = f"of {num_images} images, {last} are listed" if num_images else "without images"
+                self.missing.append(f"{places[0]} (a folder {held})")
+                return
+            if first or count not in (None, num_images):
+                span = Span(first_frame=first, num_frames=count)
         elif seconds != (None, None):
-            self.videos.append(replace(video, start_seconds=seconds[0], end_seconds=seconds[1]))
+            span = Span(*seconds)
         elif frames is not None:
-            self.videos.append(replace(video, first_frame=frames[0], num_frames=frames[1]))
-        else:
-            self.videos.append(video)
-
-    def _add_folder(self, video: ListedVideo, place: str, frames: tuple[int, int | None]) -> None:
-        num_images = len(list_images(video.path))
-        first, count = frames
-        last = first + (count or 1)  # at least one frame of a span without an end
-        if num_images == 0:
-            self.missing.append(f"{place} (a folder without images)")
-        elif last > num_images:
-            self.missing.append(f"{place} (a folder of {num_images} images, {last} are listed)")
-        elif first == 0 and count in (None, num_images):
-            self.videos.append(replace(video, total_frames=num_images))
-        else:
-            self.videos.append(replace(video, first_frame=first, num_frames=count, total_frames=num_images))
+            span = Span(None, None, *frames)
+        self.videos.append(ListedVideo(path, label, split, span, fps=fps, total_frames=num_images, more=more or {}))
 
     def finish(self, classes: Sequence[str], *, more_classes: Mapping[str, tuple[str, ...]] | None = None) -> Listing:
         """Return everything that was added.

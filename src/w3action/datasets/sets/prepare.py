@@ -146,10 +146,10 @@ def write_listing(listing: Listing, out: Path) -> Path:
         own = {
             "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path),
             "label_id": ids.get(video.label),
-            "start_frame": video.first_frame,
-            "end_frame": None if video.num_frames is None else (video.first_frame or 0) + video.num_frames,
+            "start_frame": video.span.first_frame,
+            "end_frame": video.span.stop_frame,
         }
-        rows.append({**vars(video), **video.more, **own})
+        rows.append({**vars(video), **vars(video.span), **video.more, **own})
     further = {name for video in listing.videos for name in video.more}
     first = [name for name in listing.more_classes if name in further]
     columns = (*_COLUMNS, "total_frames", *first, *sorted(further - {*first}))
