@@ -133,9 +133,8 @@ def _write_one(out: Path, short_side: int, job: tuple[str, Video]) -> str | None
     try:
         for number, levels in enumerate(_flows_of(video, short_side), start=1):
             for axis, plane in zip("xy", np.moveaxis(levels, -1, 0), strict=True):
-                Image.fromarray(np.ascontiguousarray(plane)).save(
-                    part / f"flow_{axis}_{number:05d}.jpg", quality=QUALITY
-                )
+                image = Image.fromarray(np.ascontiguousarray(plane))
+                image.save(part / f"flow_{axis}_{number:05d}.jpg", quality=QUALITY)
     except (DecodeError, FrameSizeError) as error:
         shutil.rmtree(part)
         return str(error)

@@ -10,7 +10,7 @@ from w3action.data import ManifestError
 from w3action.datasets.sets.annotation import (
     Line,
     choose_splits,
-    find_annotation,
+    find_file,
     read_class_list,
     read_json,
     read_rows,
@@ -49,9 +49,9 @@ def test_rows(tmp_path):
 
 def test_files_are_found_or_named(tmp_path):
     write(tmp_path / "labels/b.txt", "x")
-    assert find_annotation(tmp_path, ["a.txt", "b.txt"], inside=["labels"]) == tmp_path / "labels/b.txt"
+    assert find_file(tmp_path, ["a.txt", "b.txt"], inside=["labels"]) == tmp_path / "labels/b.txt"
     with pytest.raises(ManifestError, match=r"holds no a.txt or b.txt; give the folder"):
-        find_annotation(tmp_path, ["a.txt", "b.txt"])
+        find_file(tmp_path, ["a.txt", "b.txt"])
     with pytest.raises(ManifestError, match="cannot be read as JSON"):
         read_json(write(tmp_path / "a.json", "{"))
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from w3action.data import ManifestError, read_manifest
 from w3action.datasets.sets import prepare
 from w3action.datasets.sets.annotation import Line
-from w3action.datasets.sets.epic import prepare_55, prepare_100, to_seconds
+from w3action.datasets.sets.epic import EPIC55, EPIC100, to_seconds
+from w3action.datasets.sets.epic import prepare as prepare_epic
 
 
 def test_three_tasks_from_one_manifest(tmp_path):
@@ -31,7 +32,7 @@ def test_three_tasks_from_one_manifest(tmp_path):
 
 def test_kitchens_are_seen_or_not(tmp_path):
     root, _, _ = DRAW["epic100"](tmp_path)
-    listing = prepare_100(root)
+    listing = prepare_epic(EPIC100, root)
     assert [video.more.get("kitchen") for video in listing.videos] == [None, "unseen", "seen"]
     assert [video.fps for video in listing.videos] == [50.0, None, 50.0]
 
@@ -46,7 +47,7 @@ def test_segments_without_labels(tmp_path):
     assert "no labels are published for this split" in str(prepared)
     with pytest.raises(ManifestError, match="no column 'label'"):
         read_manifest(tmp_path / "s2.parquet")
-    listing = prepare_55(root, split="test_s2")
+    listing = prepare_epic(EPIC55, root, split="test_s2")
     assert listing.videos[0].more == {"key": "15582", "participant": "P09"}
     assert listing.classes == ("take tap", "put pan:dust")
 
@@ -67,14 +68,14 @@ def test_rows_that_are_none(tmp_path, old, new, fault):
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(ManifestError, match=f"line 3: .*{fault}"):
-        prepare_55(root)
+        prepare_epic(EPIC55, root)
 
 
 def test_a_segment_that_was_rounded_down_to_frame_0_begins_at_the_first(tmp_path):
     root, _, _ = DRAW["epic55"](tmp_path)
     path = root / "EPIC_train_action_labels.csv"
     path.write_text(path.read_text().replace(",15,30,", ",0,30,"))
-    video = prepare_55(root).videos[1]
+    video = prepare_epic(EPIC55, root).videos[1]
     assert (video.span.first_frame, video.span.num_frames) == (0, 30)
 
 
@@ -82,7 +83,7 @@ def test_classes_that_are_none(tmp_path):
     root, _, _ = DRAW["epic55"](tmp_path)
     write(root / "EPIC_verb_classes.csv", "verb_id,class_key,verbs", "0,take,x", "2,put,x")
     with pytest.raises(ManifestError, match="ids do not count from 0, or a name comes twice"):
-        prepare_55(root)
+        prepare_epic(EPIC55, root)
 
 
 @given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 5999))
@@ -100,7 +101,7 @@ def test_the_real_files(shared_dir, tmp_path):
     write(annotations / "EPIC_100_validation.csv", header, *rows)
     (annotations / "EPIC_100_train.csv").unlink(missing_ok=True)
     touch(tmp_path, "P01/videos/P01_11.MP4", "P18/videos/P18_01.MP4")
-    val = prepare_100(tmp_path, annotations=annotations, split="val")
+    val = prepare_epic(EPIC100, tmp_path, annotations=annotations, split="val")
     assert len(val.videos) + len(val.missing) == len(rows)
     assert val.missing
     assert [len(names) for names in val.more_classes.values()][:2] == [97, 300]

@@ -69,14 +69,8 @@ def check_videos(
         found = check_labels(labels, listed=_listed_classes(manifest.source, column or label_column))
         findings += [replace(each, message=f"{column}: {each.message}") for each in found] if column else found
     findings += check_duplicates(files, facts, manifest)
-    return Report(
-        manifest=manifest,
-        files=tuple(files),
-        facts=tuple(facts),
-        findings=tuple(gravest_first(findings)),
-        deep=deep,
-        wall_seconds=time.monotonic() - began,
-    )
+    ordered, seconds = tuple(gravest_first(findings)), time.monotonic() - began
+    return Report(manifest, tuple(files), tuple(facts), ordered, deep=deep, wall_seconds=seconds)
 
 
 def _fetch_shards(files: Sequence[ListedFile]) -> None:

@@ -61,11 +61,10 @@ def _clips_of(files: Sequence[ListedFile], facts: Sequence[FileFacts], manifest:
 
 
 def _interval(span: Span, fps: float | None) -> tuple[float, float]:
-    start, end = (span.start_seconds, span.end_seconds)
+    start, end, unit = span.start_seconds, span.end_seconds, 1.0
     if span.in_frames:
-        frames = (span.first_frame, span.stop_frame)
-        start, end = (None if frame is None else frame / (fps or 1) for frame in frames)
-    return start or 0.0, float("inf") if end is None else end
+        start, end, unit = span.first_frame, span.stop_frame, fps or 1
+    return (start or 0) / unit, float("inf") if end is None else end / unit
 
 
 def _check_across(same: Sequence[_Clip]) -> Iterator[Finding]:

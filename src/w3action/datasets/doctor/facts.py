@@ -55,19 +55,14 @@ def group_by_file(videos: Sequence[Video]) -> list[ListedFile]:
     for row, video in enumerate(videos):
         key = (os.path.abspath(video.path), video.byte_offset, video.num_bytes)
         groups.setdefault(key, {}).setdefault(video.span, []).append(row)
-    seen = [_identify(*key) for key in groups]
-    num_of_size = Counter(size for _, size in {(identity, size) for identity, size in seen if identity is not None})
-    return [
-        ListedFile(
-            path=videos[next(iter(rows.values()))[0]].path,
-            byte_offset=offset,
-            num_bytes=num_bytes,
-            rows=rows,
-            identity=identity,
-            is_hashed=identity is not None and num_of_size[size] > 1,
-        )
-        for ((_, offset, num_bytes), rows), (identity, size) in zip(groups.items(), seen, strict=True)
-    ]
+    seen = {key: _identify(*key) for key in groups}
+    num_of_size = Counter(size for identity, size in set(seen.values()) if identity is not None)
+    files = []
+    for key, rows in groups.items():
+        first, (identity, size) = videos[next(iter(rows.values()))[0]], seen[key]
+        is_hashed = identity is not None and num_of_size[size] > 1
+        files.append(ListedFile(first.path, first.byte_offset, first.num_bytes, rows, identity, is_hashed))
+    return files
 
 
 def _identify(path: str, offset: int | None, num_bytes: int | None) -> tuple[tuple[int, int, int] | None, int]:

@@ -41,11 +41,9 @@ def _faults_of_video(video: VideoFacts) -> Iterator[Problem]:
     if min(video.width, video.height) < SMALLEST_SIDE:
         yield Problem("tiny_picture", f"{video.width}x{video.height} pixels")
     if video.uneven_share > UNEVEN_SHARE or video.largest_gap >= LARGEST_GAP:
-        yield Problem(
-            "variable_frame_rate",
-            f"{100 * video.uneven_share:.0f} % of the times between frames are not the usual one, the longest is "
-            f"{video.largest_gap:.1f} times it",
-        )
+        share, gap = f"{100 * video.uneven_share:.0f} %", f"{video.largest_gap:.1f} times it"
+        said = f"{share} of the times between frames are not the usual one, the longest is {gap}"
+        yield Problem("variable_frame_rate", said)
 
 
 def _faults_of_span(span: Span, held: SpanFacts, video: VideoFacts) -> Iterator[Problem]:

@@ -43,12 +43,11 @@ def write_page(
     pairs = [finding for finding in report.findings if finding.kind == "near_duplicate_in_two_splits"][:MOST_PAIRS]
 
     wanted = sorted({row for rows in [*chosen.values(), *(pair.rows for pair in pairs)] for row in rows})
-    strips = run_jobs(
-        _draw_strip, [videos[row] for row in wanted], num_workers=num_workers, limit_seconds=limit_seconds
-    )
+    clips = [videos[row] for row in wanted]
+    strips = run_jobs(_draw_strip, clips, num_workers=num_workers, limit_seconds=limit_seconds)
     picture_of = {
-        row: {"caption": _caption(videos[row]), "data": f"data:image/jpeg;base64,{base64.b64encode(strip).decode()}"}
-        for row, strip in zip(wanted, strips, strict=True)
+        row: {"caption": _caption(video), "data": f"data:image/jpeg;base64,{base64.b64encode(strip).decode()}"}
+        for row, video, strip in zip(wanted, clips, strips, strict=True)
         if isinstance(strip, bytes)  # else it cannot be decoded, or not in time
     }
 
@@ -86,9 +85,8 @@ def _template() -> Any:
     import jinja2  # late: only pages need it
 
     places = [jinja2.PackageLoader("w3action", folder) for folder in ("datasets/doctor", "templates")]
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(places), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    loader = jinja2.ChoiceLoader(places)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.get_template("findings_page.html.j2")
 
 

@@ -65,10 +65,8 @@ def _check_few(names: Sequence[str], counts: Counter[int], fewest: int, where: s
 def _check_balance(names: Sequence[str], learnt: Counter[int], where: str) -> Iterator[Finding]:
     (largest, most), (smallest, least) = learnt.most_common()[0], learnt.most_common()[-1]
     if most >= HEAVY * least:
-        yield found(
-            "imbalance",
-            f"{where}{names[largest]} has {most} clips, {most / least:.0f} times those of {names[smallest]} ({least})",
-        )
+        times = f"{most / least:.0f} times those of {names[smallest]} ({least})"
+        yield found("imbalance", f"{where}{names[largest]} has {most} clips, {times}")
     if len(learnt) > 2 and most > DOMINANT * learnt.total():
         share = 100 * most / learnt.total()
         yield found("one_class_dominates", f"{where}{share:.0f} % of the clips are of one class, {names[largest]}")

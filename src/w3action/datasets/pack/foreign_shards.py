@@ -186,10 +186,8 @@ def _resolve(
     found = {label: ids.get(str(label), label) for label in labels}
     unknown = sorted(str(label) for label, place in found.items() if place not in range(len(names)))
     if unknown:
-        raise ManifestError(
-            f"{folder}: the label {unknown[0]!r} is not among the {len(names)} classes ({len(unknown)} such "
-            "labels); give classes that list all labels, or none"
-        )
+        said = f"the label {unknown[0]!r} is not among the {len(names)} classes ({len(unknown)} such labels)"
+        raise ManifestError(f"{folder}: {said}; give classes that list all labels, or none")
     return names, {label: int(place) for label, place in found.items()}
 
 

@@ -10,9 +10,10 @@ same call does the unfinished shards again and no other.
 """
 
 import fcntl
+import io
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -131,7 +132,7 @@ class _Packing:
         known = {shard: read_record(record, folder=self.out) for shard, record in record_of.items()}
         results = self._pack([row for shard in shards if not known[shard] for row in shard.rows])
         finished = []
-        try:
+        with closing(results):  # ends the workers
             for planned in shards:
                 shard = known[planned]
                 if shard is None:
@@ -141,17 +142,12 @@ class _Packing:
                     for _ in planned.rows:
                         self.on_video()
                 finished.append(shard)
-        finally:
-            results.close()  # ends the workers
         return finished
 
     def _plan(self) -> tuple[PlannedShard, ...]:
         record = self.out / "pack.json"
-        wanted: dict[str, Any] = {
-            "format": FORMAT,
-            "manifest": fingerprint(self.manifest),
-            "options": self.options.known(),
-        }
+        options = self.options.known()
+        wanted: dict[str, Any] = {"format": FORMAT, "manifest": fingerprint(self.manifest), "options": options}
         found = check_same(record, wanted)
         if found is None:
             if any(self.out.glob("*.tar")) or (self.out / INDEX_FILE).exists():
@@ -195,11 +191,8 @@ class _Packing:
     def _add(self, writer: ShardWriter, row: int, packed: Packed) -> PackedSample:
         video, key, info = self.manifest.videos[row], f"{row:08d}", packed.info
         member = key + packed.suffix
-        if packed.data is not None:
-            offset = writer.add(member, packed.data, num_bytes=packed.num_bytes)
-        else:
-            with video.path.open("rb") as file:
-                offset = writer.add(member, file, num_bytes=packed.num_bytes)
+        with video.path.open("rb") if packed.data is None else io.BytesIO(packed.data) as file:
+            offset = writer.add(member, file, num_bytes=packed.num_bytes)
         told = {
             **{column: names[row] for column, names in self.labels.items()},
             "label_id": None if self.manifest.labellings else video.label,
@@ -223,10 +216,8 @@ def _check_whole_files(manifest: Manifest) -> None:
     for number, video in enumerate(manifest.videos, start=1):
         if video.span != Span() or video.byte_offset is not None or video.path.is_dir():
             what = "a folder of images" if video.path.is_dir() else "a part of a file"
-            raise ValueError(
-                f"{manifest.source}: row {number} ({video.path}) is {what}, and copy=True packs whole files as they "
-                "are; pack without it"
-            )
+            remedy = "copy=True packs whole files as they are; pack without it"
+            raise ValueError(f"{manifest.source}: row {number} ({video.path}) is {what}, and {remedy}")
 
 
 @contextmanager

@@ -12,23 +12,21 @@ from w3action.data.video import ManifestError
 _WHOLE = re.compile(r"\s*(-?\d+)(?:\.0*)?\s*")  # public lists hold a few numbers like "98.0"
 
 
-def find_annotation(folder: Path, names: Sequence[str], *, inside: Sequence[str] = ()) -> Path:
+def find_file(folder: Path, names: Sequence[str], *, inside: Sequence[str] = ()) -> Path:
     """Return the first of some files that exists in a folder, or in one of its sub-folders `inside`.
 
     Raises:
         ManifestError: there is none.
     """
-    found = seek_annotation(folder, names, inside=inside)
+    found = seek_file(folder, names, inside=inside)
     if found is None:
-        raise ManifestError(
-            f"{folder}: holds no {' or '.join(names)}; give the folder of the data set's annotation files as "
-            "annotations, or a split whose files are there"
-        )
+        remedy = "give the folder of the data set's annotation files as annotations, or a split whose files are there"
+        raise ManifestError(f"{folder}: holds no {' or '.join(names)}; {remedy}")
     return found
 
 
-def seek_annotation(folder: Path, names: Sequence[str], *, inside: Sequence[str] = ()) -> Path | None:
-    """Return what `find_annotation` would, or None."""
+def seek_file(folder: Path, names: Sequence[str], *, inside: Sequence[str] = ()) -> Path | None:
+    """Return what `find_file` would, or None."""
     places = (place / name for place in (folder, *(folder / name for name in inside)) for name in names)
     return next((place for place in places if place.is_file()), None)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w3action.data.video import ManifestError
-from w3action.datasets.sets.annotation import Line, choose_splits, read_class_list, read_lines, seek_annotation
+from w3action.datasets.sets.annotation import Line, choose_splits, read_class_list, read_lines, seek_file
 from w3action.datasets.sets.listed_videos import Lister, Listing
 
 VAL_SUBJECTS = {1, 7, 12, 13, 24, 29, 33, 34, 35, 37}
@@ -75,13 +75,13 @@ def split_of(subject: int) -> str:
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    path = seek_annotation(folder, ["classIndAllbutNone.txt", "classIndAll.txt"])
+    path = seek_file(folder, ["classIndAllbutNone.txt", "classIndAll.txt"])
     names = read_class_list(path) if path is not None else tuple(str(place + 1) for place in range(NUM_CLASSES))
     return names[:NUM_CLASSES]
 
 
 def _segments(folder: Path, split: str) -> Iterator[Segment]:
-    listed = seek_annotation(folder, [f"{split}listall_but_None.txt", f"{split}listall.txt"])
+    listed = seek_file(folder, [f"{split}listall_but_None.txt", f"{split}listall.txt"])
     return _read_list(listed) if listed is not None else _read_groups(folder, split)
 
 
@@ -94,10 +94,8 @@ def _read_list(path: Path) -> Iterator[Segment]:
 def _read_groups(folder: Path, split: str) -> Iterator[Segment]:
     found = sorted(path for base in (folder, folder / "labels-final-revised1") for path in base.glob("*/*/Group*.csv"))
     if not found:
-        raise ManifestError(
-            f"{folder}: holds neither {split}listall_but_None.txt nor subject01/Scene1/Group1.csv and the like; give "
-            "the folder of the annotation files as annotations"
-        )
+        lists = f"neither {split}listall_but_None.txt nor subject01/Scene1/Group1.csv and the like"
+        raise ManifestError(f"{folder}: holds {lists}; give the folder of the annotation files as annotations")
     for path in found:
         numbers = [re.search(r"\d+", part) for part in (*path.parts[-3:-1], path.stem)]
         subject, scene, group = (int(number[0]) if number else None for number in numbers)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w3action.data.video import ManifestError
-from w3action.datasets.sets.annotation import Line, choose_splits, find_annotation, read_rows, seek_annotation
+from w3action.datasets.sets.annotation import Line, choose_splits, find_file, read_rows, seek_file
 from w3action.datasets.sets.listed_videos import Lister, Listing
 
 
@@ -83,39 +83,23 @@ EPIC100 = Release(
 )
 
 
-def prepare_55(root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
-    """List the segments of EPIC-KITCHENS-55.
+def prepare(release: Release, root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
+    """List the segments of EPIC-KITCHENS.
 
     Args:
+        release: `EPIC55` or `EPIC100`.
         root: holds the videos or the extracted frames, laid out as downloaded.
         annotations: folder of the CSV files; the root if not given.
-        split: "train" (the default), "test_s1" or "test_s2".
+        split: one of the release's `files`; by default those of `default`.
 
     Raises:
         ManifestError: files missing or not of the format.
     """
-    return _prepare(EPIC55, root, annotations=annotations or root, split=split)
-
-
-def prepare_100(root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
-    """List the segments of EPIC-KITCHENS-100.
-
-    Args:
-        root: holds the videos or the extracted frames, laid out as downloaded.
-        annotations: folder of the CSV files; the root if not given.
-        split: "train", "val", "test", "uda_source_train" or "uda_source_val"; by default the first two.
-
-    Raises:
-        ManifestError: files missing or not of the format.
-    """
-    return _prepare(EPIC100, root, annotations=annotations or root, split=split)
-
-
-def _prepare(release: Release, root: Path, *, annotations: Path, split: str | None) -> Listing:
+    annotations = annotations or root
     verbs, nouns = _class_names(release, annotations)
     chosen = choose_splits(split, allowed=list(release.files), default=release.default, name=release.name)
     # Actions are numbered alike whichever split is asked for.
-    there = [name for name in release.default if seek_annotation(annotations, [release.files[name]])]
+    there = [name for name in release.default if seek_file(annotations, [release.files[name]])]
     sizes = len(verbs), len(nouns)
     segments = {
         name: _read_segments(release, annotations, name, num_classes=sizes) for name in dict.fromkeys((*chosen, *there))
@@ -165,7 +149,7 @@ def _read_segments(release: Release, annotations: Path, split: str, *, num_class
     times, numbers = ("start_timestamp", "stop_timestamp"), ("start_frame", "stop_frame")
     wanted = (release.key_column, "participant_id", "video_id", *times, *numbers, *labels)
     segments = []
-    for line, row in read_rows(find_annotation(annotations, [release.files[split]]), columns=wanted):
+    for line, row in read_rows(find_file(annotations, [release.files[split]]), columns=wanted):
         start, stop = (line.to_int(row[name], name) for name in numbers)
         begin, end = (to_seconds(row[name], line) for name in times)
         if not (begin < end and 0 <= start <= stop):
@@ -176,16 +160,9 @@ def _read_segments(release: Release, annotations: Path, split: str, *, num_class
             if not 0 <= place < count:
                 told = f"{name} is {place} but the classes count from 0 to {count - 1}"
                 raise line.fault(f"{told}; take the class files of the same release")
-        segments.append(
-            Segment(
-                key=row[release.key_column],
-                participant=row["participant_id"],
-                video=row["video_id"],
-                seconds=(begin, end),
-                frames=(start - 1, stop - start + 1),
-                action=(ids[0], ids[1]) if ids else None,
-            )
-        )
+        names = (row[release.key_column], row["participant_id"], row["video_id"])
+        action = (ids[0], ids[1]) if ids else None
+        segments.append(Segment(*names, seconds=(begin, end), frames=(start - 1, stop - start + 1), action=action))
     return segments
 
 
@@ -206,7 +183,7 @@ def _class_names(release: Release, annotations: Path) -> tuple[tuple[str, ...], 
     tables = []
     *id_columns, name_column = release.class_columns
     for file, id_column in zip(release.class_files, id_columns, strict=True):
-        path = find_annotation(annotations, [file])
+        path = find_file(annotations, [file])
         rows = read_rows(path, columns=(id_column, name_column))
         named = {line.to_int(row[id_column], id_column): row[name_column] for line, row in rows}
         if sorted(named) != list(range(len(named))) or len(set(named.values())) != len(named):
@@ -217,5 +194,5 @@ def _class_names(release: Release, annotations: Path) -> tuple[tuple[str, ...], 
 
 def _read_column(annotations: Path, file: str, *, key: str, value: str) -> dict[str, str]:
     """Return the values of a column by those of another, of a file that may not be there."""
-    path = seek_annotation(annotations, [file])
+    path = seek_file(annotations, [file])
     return {row[key]: row[value] for _, row in read_rows(path, columns=(key, value))} if path is not None else {}

@@ -115,18 +115,14 @@ def _find_lists(annotations: Path, split: str | None) -> dict[str | None, Path]:
     found: dict[str, list[Path]] = {}
     for path in sorted(annotations.iterdir()):
         match = _SPLIT.search(path.stem.lower())
-        if path.is_file() and path.suffix.lower() in (".txt", ".csv", ".lst") and match is not None:
+        is_list = path.is_file() and path.suffix.lower() in (".txt", ".csv", ".lst")
+        if is_list and match is not None and split in (None, match[1]):
             found.setdefault(match[1], []).append(path)
-    if split is not None:
-        found = {name: paths for name, paths in found.items() if name == split}
     if not found:
-        raise ManifestError(
-            f"{annotations}: holds no list for {split or 'train, val or test'}; give one list file as annotations"
-        )
+        wanted = split or "train, val or test"
+        raise ManifestError(f"{annotations}: holds no list for {wanted}; give one list file as annotations")
     for name, paths in found.items():
         if len(paths) > 1:
-            raise ManifestError(
-                f"{annotations}: holds {len(paths)} lists for {name}: {', '.join(path.name for path in paths)}; give "
-                "one of them as annotations"
-            )
+            held = f"{len(paths)} lists for {name}: {', '.join(path.name for path in paths)}"
+            raise ManifestError(f"{annotations}: holds {held}; give one of them as annotations")
     return {name: paths[0] for name, paths in found.items()}

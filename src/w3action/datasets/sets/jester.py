@@ -13,12 +13,12 @@ from pathlib import Path
 from w3action.data.video import ManifestError
 from w3action.datasets.sets.annotation import (
     choose_splits,
-    find_annotation,
+    find_file,
     read_class_list,
     read_lines,
     read_pairs,
     read_rows,
-    seek_annotation,
+    seek_file,
 )
 from w3action.datasets.sets.listed_videos import Lister, Listing
 
@@ -44,11 +44,11 @@ def prepare(root: Path, *, annotations: Path | None = None, split: str | None = 
         ManifestError: files missing or not of a format.
     """
     folder = annotations or root
-    class_file = seek_annotation(folder, CLASS_FILES, inside=INSIDE)
+    class_file = seek_file(folder, CLASS_FILES, inside=INSIDE)
     numbered = read_class_list(class_file) if class_file is not None else ()
     lister, labels = Lister(root), set()
     for name in choose_splits(split, allowed=list(FILES), default=("train", "val"), name="jester"):
-        path = find_annotation(folder, FILES[name], inside=INSIDE)
+        path = find_file(folder, FILES[name], inside=INSIDE)
         place = Path(FILES[name][1]).stem  # the later release parts its videos into Train, Validation and Test
         for key, label in _read(path, numbered):
             spoken = label.replace("_", " ") if label is not None else None

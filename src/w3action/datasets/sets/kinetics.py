@@ -50,9 +50,8 @@ def _find_csv(folder: Path, names: tuple[str, ...]) -> Path:
     found = sorted(path for base in (folder, folder / "annotations") for path in base.glob("*.csv"))
     matching = [path for path in found if pattern.fullmatch(path.name)]
     if not matching:
-        raise ManifestError(
-            f"{folder}: holds no {names[0]}.csv; give the folder of the CSV files as annotations, or another split"
-        )
+        remedy = "give the folder of the CSV files as annotations, or another split"
+        raise ManifestError(f"{folder}: holds no {names[0]}.csv; {remedy}")
     return matching[0]
 
 

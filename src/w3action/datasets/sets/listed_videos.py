@@ -135,19 +135,17 @@ class Lister:
         known = set(classes)
         strange = next((e for e in self.videos if e.label is not None and e.label not in known), None)
         if strange is not None:
-            raise ManifestError(
-                f"{strange.path}: its label {strange.label!r} is not among the {len(known)} classes; the annotation "
-                "files are of different data sets or versions, fetch them again"
-            )
+            remedy = "the annotation files are of different data sets or versions, fetch them again"
+            said = f"its label {strange.label!r} is not among the {len(known)} classes"
+            raise ManifestError(f"{strange.path}: {said}; {remedy}")
         return Listing(tuple(self.videos), tuple(classes), tuple(self.missing), more_classes or {})
 
     def _find(self, place: str) -> Path | None:
         # Strings, not Paths: a data set lists some hundred thousand places.
         path = os.path.normpath(os.path.join(self._base, place))
         if not self.allow_outside and not path.startswith(self._base.rstrip(os.sep) + os.sep):
-            raise ManifestError(
-                f"{place!r} leads out of {self.root}; give a root that holds all videos, or allow outside paths"
-            )
+            remedy = "give a root that holds all videos, or allow outside paths"
+            raise ManifestError(f"{place!r} leads out of {self.root}; {remedy}")
         folder, name = os.path.split(path)
         names, name_of_stem = self._folders.get(folder) or self._list(folder)
         if name in names:

@@ -16,17 +16,7 @@ from pathlib import Path
 from w3action.data.manifest import read_classes
 from w3action.data.video import ManifestError
 from w3action.datasets.parquet_manifest import class_list_name, to_table, write_parquet
-from w3action.datasets.sets import (
-    egogesture,
-    epic,
-    foreign_lists,
-    hmdb51,
-    jester,
-    kinetics,
-    own_videos,
-    something,
-    ucf101,
-)
+from w3action.datasets.sets import egogesture, epic, foreign_lists, hmdb51, jester, kinetics, own_set, something, ucf101
 from w3action.datasets.sets.listed_videos import Listing
 
 # (root, *, annotations=None, split=None, ...) -> Listing; what else each takes stands in its own signature.
@@ -35,13 +25,13 @@ SETS: dict[str, Callable[..., Listing]] = {
     "something_v2": something.prepare_v2,
     "jester": jester.prepare,
     "egogesture": egogesture.prepare,
-    "epic55": epic.prepare_55,
-    "epic100": epic.prepare_100,
+    "epic55": partial(epic.prepare, epic.EPIC55),
+    "epic100": partial(epic.prepare, epic.EPIC100),
     "kinetics": kinetics.prepare,
     "ucf101": ucf101.prepare,
     "hmdb51": hmdb51.prepare,
-    "folder": own_videos.prepare_folder,
-    "csv": own_videos.prepare_csv,
+    "folder": own_set.prepare_folder,
+    "csv": own_set.prepare_csv,
     **{kind: partial(foreign_lists.prepare, kind) for kind in foreign_lists.FORMS},
 }
 _COLUMNS = ("path", "label", "label_id", "split", "start_seconds", "end_seconds", "start_frame", "end_frame", "fps")
@@ -136,9 +126,8 @@ def write_listing(listing: Listing, out: Path) -> Path:
     for column, names in class_lists.items():
         path = out.parent / class_list_name(column)
         if names and path.exists() and read_classes(path) != tuple(names):
-            raise ManifestError(
-                f"{path}: lists other classes, which another manifest there may need; write to another folder"
-            )
+            reason = "lists other classes, which another manifest there may need"
+            raise ManifestError(f"{path}: {reason}; write to another folder")
     folder, rows = Path(os.path.abspath(out.parent)), []
     ids: dict[str | None, int] = {name: place for place, name in enumerate(listing.classes)}
     for video in listing.videos:

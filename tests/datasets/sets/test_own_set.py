@@ -4,7 +4,7 @@ from pyarrow import parquet
 
 from w3action.data import ManifestError, read_manifest
 from w3action.datasets.sets import prepare
-from w3action.datasets.sets.own_videos import prepare_csv, prepare_folder
+from w3action.datasets.sets.own_set import prepare_csv, prepare_folder
 
 
 def test_classes_in_an_order_of_one_s_own(tmp_path):
