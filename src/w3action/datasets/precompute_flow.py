@@ -109,7 +109,7 @@ def _claim(out: Path, about: dict) -> None:
 
 
 def _jobs(names: Sequence[str], videos: Sequence[Video]) -> dict[str, Video]:
-    """Each folder's video; one that is listed twice, with two labels, say, is computed once."""
+    """Return the video of each folder; one that is listed twice, as with two labels, is computed once."""
     jobs: dict[str, Video] = {}
     for name, video in zip(names, videos, strict=True):
         if jobs.setdefault(name, video).path != video.path:
@@ -143,7 +143,7 @@ def _write_one(out: Path, short_side: int, job: tuple[str, Video]) -> str | None
 
 
 def _flows_of(video: Video, short_side: int) -> Iterator[np.ndarray]:
-    """Levels (h, w, 2) of every flow in turn, of FRAMES_AT_ONCE frames at a time."""
+    """Give the levels (h, w, 2) of every flow in turn, reading FRAMES_AT_ONCE frames at a time."""
     with open_frames(video, short_side=short_side) as frames:
         last = frames.count - 1
         for start in range(0, max(1, last), FRAMES_AT_ONCE - 1):  # the last frame of a piece is the first of the next

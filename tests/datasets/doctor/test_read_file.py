@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from drawn_videos import VP9_FAST, X264_GOP, remux
@@ -171,6 +172,18 @@ class TestFaults:
         assert kinds(read(broken, deep=True)) == ["damaged"]
         no_key = remux(source, tmp_path / "no_key.mkv", keep=lambda position: 0 < position < 8)
         assert kinds(read(no_key)) == ["damaged"]
+
+    def test_what_stands_in_place_of_a_video_is_said(self, tmp_path):
+        path = tmp_path / "sound.wav"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+            frame.rate = 8000
+            container.mux(stream.encode(frame))
+        (tmp_path / "text.mp4").write_text("this is no video\n" * 40)
+        assert read(path).problems == (("no_video_stream", "holds only audio"),)
+        (problem,) = read(tmp_path / "text.mp4").problems
+        assert problem.message == "cannot be opened as a video (Invalid data found when processing input)"
 
 
 class TestRealMedia:

@@ -127,7 +127,7 @@ def encode_chunks(chunks: Iterator[Chunk], options: PackOptions) -> tuple[bytes,
 
 
 def _mean_fps(seconds: Float64[np.ndarray, " n"]) -> float:
-    """Frames per second for the encoder's rate control; the frames' own times are what is stored."""
+    """Return frames per second for the encoder's rate control; the frames' own times are what is stored."""
     span = float(seconds[-1] - seconds[0])
     return float(np.clip((len(seconds) - 1) / span, 1, 1000)) if span > 0 else NOMINAL_FPS
 

@@ -1,4 +1,4 @@
-"""Packing a manifest: `pack_manifest` makes shards and their index, in parallel, and goes on where it was stopped.
+"""Pack a manifest: `pack_manifest` makes shards and their index, in parallel, and goes on where it was stopped.
 
 DIR/SPLIT-00000.tar ...       the shards, WebDataset: KEY.mp4 and KEY.json of every sample
 DIR/index.parquet             a manifest of all videos packed; written last

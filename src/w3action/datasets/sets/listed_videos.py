@@ -56,7 +56,7 @@ class Listing:
 
 
 class Lister:
-    """Collects the videos of one data set.
+    """Collect the videos of one data set.
 
     Args:
         root: the folder below which videos lie.
