@@ -1,3 +1,4 @@
+import csv
 import errno
 import os
 import resource
@@ -5,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from w3action.files import whole_file, write_bytes, write_lines, write_text
+from w3action.files import whole_file, write_bytes, write_csv, write_lines, write_text
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
@@ -30,6 +31,14 @@ def test_what_fails_leaves_the_file_as_it_was(tmp_path):
 def test_lines_end_as_written_on_any_system(tmp_path):
     write_lines(tmp_path / "classes.txt", ["über", "a b"])
     assert (tmp_path / "classes.txt").read_bytes() == "über\na b\n".encode()
+
+
+def test_a_table_holds_any_text_and_empty_cells(tmp_path):
+    path = tmp_path / "a" / "list.csv"
+    write_csv(path, ["path", "fps"], [('a, "b".mp4', 12.5), ("über\n", None)])
+    assert path.read_bytes().startswith(b'path,fps\n"a, ""b"".mp4",12.5\n')
+    with path.open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1:] == [['a, "b".mp4', "12.5"], ["über\n", ""]]
 
 
 def test_a_write_makes_folders_and_replaces_what_was_there(tmp_path):

@@ -1,8 +1,9 @@
 """Files that appear whole or not at all: written beside their place under another name, then renamed."""
 
+import csv
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,3 +63,15 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
         OSError: as for `whole_file`.
     """
     write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table with the names of its columns in the first line; None becomes an empty cell.
+
+    Raises:
+        OSError: as for `whole_file`.
+    """
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(columns)
+        table.writerows(rows)

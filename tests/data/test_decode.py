@@ -1,4 +1,5 @@
 import os
+import pickle
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from sequential import sequential
 from w3action.data import DecodeError, probe
 from w3action.data import frames as frames_module
 from w3action.data import timeline as timeline_module
+from w3action.data.source import NoVideoError
 
 DRAWN = {
     "x264.mp4": {"options": X264_GOP},
@@ -268,8 +270,10 @@ class TestFaults:
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
             frame.rate = 8000
             container.mux(stream.encode(frame))
-        with pytest.raises(DecodeError, match="holds no video, only audio; give a video file"):
+        with pytest.raises(NoVideoError, match="holds no video, only audio; give a video file") as error:
             decode(path, np.arange)
+        again = pickle.loads(pickle.dumps(error.value))  # as from a worker process
+        assert (str(again), again.where, again.held) == (str(error.value), str(path), "audio")
 
     def test_cut_off_before_the_index(self, draw_video, tmp_path):
         whole = draw_video("x264.mp4", options=X264_GOP).read_bytes()

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import threading
 import time
 from contextlib import suppress
@@ -12,7 +13,7 @@ from pyarrow import parquet
 from w3action.data import mirror as mirror_module
 from w3action.data.mirror import FetchError, is_url, mirror_index
 from w3action.data.shards import open_member
-from w3action.datasets.pack.index import write_table
+from w3action.files import write_lines
 
 SHARD = bytes(range(256)) * 40
 
@@ -201,7 +202,10 @@ def test_every_list_of_classes_that_an_index_names_is_fetched(site, tmp_path):
     shards = pa.table({"shard_bytes": [len(SHARD)], "shard_sha256": [hashlib.sha256(SHARD).hexdigest()]})
     table = shards.append_column("path", pa.array(["train-00000.tar"]))
     for names in (["classes_verb.txt", "classes_noun.txt"], ["../classes.txt"]):
-        write_table(index.parent, table, class_lists={name: ["b", "a"] for name in names})
+        for name in names:
+            write_lines(index.parent / name, ["b", "a"])
+        named = {mirror_module.CLASS_LISTS_KEY: json.dumps(names)}
+        parquet.write_table(table.replace_schema_metadata(named), index)
         if ".." in names[0]:
             with pytest.raises(ValueError, match="is no name of a list of classes"):
                 mirror_index(f"{site.url}/set/index.parquet", cache=tmp_path / "cache")

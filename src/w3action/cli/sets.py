@@ -193,7 +193,7 @@ def flow_verb(
         workers: Processes; without it, one per core.
     """
     from w3action.data import read_manifest
-    from w3action.datasets.flow_write import write_flow
+    from w3action.datasets.precompute_flow import write_flow
 
     videos = read_manifest(manifest, label_column=label_column)
     with progress_bar("flow", total=len(videos)) as (progress, task):

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-from pyarrow import csv
 
 from w3action.data.manifest_table import Row, read_table
 from w3action.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ManifestError, Video
+from w3action.files import write_csv
 
 SPLITS = {  # what they are called: their name here
     "train": "train",
@@ -257,27 +256,22 @@ def same_split(split: str, other: str) -> bool:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a list of videos that `read_manifest` reads, with absolute paths."""
-    columns = manifest.label_names()
-    rows = [
-        {
-            "path": str(video.path.resolve()),
-            **{column: labels[row] for column, labels in columns.items()},
-            "start_seconds": video.start_seconds,
-            "end_seconds": video.end_seconds,
-            "start_frame": video.first_frame,
-            "end_frame": video.span.stop_frame,
-            "byte_offset": video.byte_offset,
-            "num_bytes": video.num_bytes,
-            "fps": video.fps,
-            "split": video.split,
-        }
-        for row, video in enumerate(manifest.videos)
-    ]
-    table = pa.Table.from_pylist(rows)
-    csv.write_csv(
-        table.drop_columns([name for name in table.column_names if table[name].null_count == len(rows)]), path
-    )
+    """Write a list of videos that `read_manifest` reads, with absolute paths and no column that nothing fills."""
+    videos = manifest.videos
+    columns: dict[str, list] = {
+        "path": [str(video.path.resolve()) for video in videos],
+        **manifest.label_names(),
+        "start_seconds": [video.start_seconds for video in videos],
+        "end_seconds": [video.end_seconds for video in videos],
+        "start_frame": [video.first_frame for video in videos],
+        "end_frame": [video.span.stop_frame for video in videos],
+        "byte_offset": [video.byte_offset for video in videos],
+        "num_bytes": [video.num_bytes for video in videos],
+        "fps": [video.fps for video in videos],
+        "split": [video.split for video in videos],
+    }
+    filled = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    write_csv(path, list(filled), zip(*filled.values(), strict=True))
 
 
 def hold_out(manifest: Manifest, *, fraction: float = 0.2, seed: int = 0) -> tuple[Manifest, Manifest]:

@@ -41,13 +41,13 @@ def read_further_columns(source: Path) -> list[dict[str, str]]:
     """
     known = {"path", "label", "label_id", "split", "total_frames"}
     known |= {name for names, _ in _NUMBERS.values() for name in names}
-    first = _open_table(source, {})
+    first = open_table(source)
     names = [
         field.name
         for field in first.schema
         if field.name and field.name not in known and _is_text(field.type) and first.column_names.count(field.name) == 1
     ]
-    table = _open_table(source, dict.fromkeys(names, pa.string()))
+    table = open_table(source, dict.fromkeys(names, pa.string()))
     columns = [pc.cast(table[name], pa.string()).to_pylist() for name in names]
     return [
         {name: text for name, text in zip(names, row, strict=True) if text}
@@ -60,7 +60,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (*tests, pa.types.is_boolean, pa.types.is_null, pa.types.is_dictionary))
 
 
-def _open_table(source: Path, kinds: Mapping[str, pa.DataType]) -> pa.Table:
+def open_table(source: Path, kinds: Mapping[str, pa.DataType] | None = None) -> pa.Table:
     """Read a table, columns of a .csv as the given types.
 
     Raises:
@@ -70,7 +70,7 @@ def _open_table(source: Path, kinds: Mapping[str, pa.DataType]) -> pa.Table:
         if source.suffix == ".parquet":
             return parquet.read_table(source)
         if source.suffix == ".csv":
-            return csv.read_csv(source, convert_options=csv.ConvertOptions(column_types=dict(kinds)))
+            return csv.read_csv(source, convert_options=csv.ConvertOptions(column_types=kinds))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(source, error) from error
     raise ManifestError(f"{source}: no manifest; give a folder of class folders, a .csv or a .parquet")
@@ -89,7 +89,7 @@ def read_table(source: Path, *, label_column: str) -> list[Row]:
     """
     kinds = {name: kind for names, kind in _NUMBERS.values() for name in names}
     kinds |= {"path": pa.string(), "split": pa.string(), label_column: pa.string()}
-    table = _open_table(source, kinds)
+    table = open_table(source, kinds)
     try:
         found = {name: _cast(table[name], kinds[name]) for name in table.column_names if name in kinds}
     except pa.ArrowException as error:

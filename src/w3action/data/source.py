@@ -56,6 +56,14 @@ class DecodeError(ValueError):
         return f"{self.where}: {self.reason}" + (f"; {self.remedy}" if self.remedy else "")
 
 
+class NoVideoError(DecodeError):
+    """A file without a video stream; `held` says what else is in it, as in "audio, subtitle"."""
+
+    def __init__(self, where: object, held: str):
+        super().__init__(where, f"holds no video, only {held}", "give a video file")
+        self.held, self.args = held, (str(where), held)  # the arguments with which it is unpickled
+
+
 class Source:
     """An open video: its container and its best video stream. To be used as a context manager.
 
@@ -113,7 +121,7 @@ class Source:
         if not streams:
             kinds = {"video": "a still picture"}  # of a piece of music
             held = sorted({kinds.get(stream.type, stream.type) for stream in self.container.streams})
-            raise DecodeError(self.name, f"holds no video, only {', '.join(held) or 'nothing'}", "give a video file")
+            raise NoVideoError(self.name, ", ".join(held) or "nothing")
         best = self.container.streams.best("video")
         stream = streams.get(best.index if best else -1, next(iter(streams.values())))
         for other in self.container.streams:

@@ -164,7 +164,7 @@ class TestReport:
     def test_a_table_is_read_with_its_split(self, path, tmp_path):
         table = tmp_path / "set.csv"
         table.write_text(f"path,label,split\n{path},cut,train\ngone.mp4,pour,val\n")
-        assert check_videos(table, split="train", num_workers=1).entries[0].path == path
+        assert check_videos(table, split="train", num_workers=1).files[0].path == path
         report = check_videos(table, num_workers=1)
         assert report.findings[0].kind == "missing"
         with pytest.raises(ManifestError, match="no such file"):
@@ -179,17 +179,17 @@ class TestReport:
         assert calls == [(1, 2), (2, 2)]
 
     def test_a_file_that_hangs_or_crashes_is_a_finding(self, path, tmp_path, monkeypatch):
-        read = check_module.read_entry
+        read = check_module.read_file
 
-        def reading(entry, *, deep):
+        def reading(file, *, deep):
             faulthandler.disable()  # pytest's: it would print the trace of what is meant to crash
-            if entry.path.name == "hangs.mp4":
+            if file.path.name == "hangs.mp4":
                 time.sleep(60)
-            if entry.path.name == "crashes.mp4":
+            if file.path.name == "crashes.mp4":
                 os.kill(os.getpid(), signal.SIGSEGV)
-            return read(entry, deep=deep)
+            return read(file, deep=deep)
 
-        monkeypatch.setattr(check_module, "read_entry", reading)
+        monkeypatch.setattr(check_module, "read_file", reading)
         videos = (Video(tmp_path / "hangs.mp4", 0), Video(tmp_path / "crashes.mp4", 0), Video(path, 0))
         report = check(*videos, limit_seconds=1.5)
         assert found(report) == [("hangs", (0,)), ("crashes", (1,))]
@@ -199,7 +199,7 @@ class TestReport:
         def broken(*_args, **_settings):
             raise RuntimeError("something of its own")
 
-        monkeypatch.setattr("w3action.datasets.doctor.read_entry.read_video", broken)
+        monkeypatch.setattr("w3action.datasets.doctor.read_file.read_video", broken)
         (finding,) = of_files(check(Video(path, 0)))
         assert finding.kind == "unreadable"
         assert "RuntimeError: something of its own" in finding.message

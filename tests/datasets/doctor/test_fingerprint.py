@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading import decode
 
-from w3action.datasets.doctor.fingerprint import LENGTH, alike_pairs, fingerprint, frames_of
+from w3action.datasets.doctor.fingerprint import LENGTH, alike_pairs, fingerprint, middles_of
 
 
 def cosine(length: int, frequency: int, place: int) -> float:
@@ -49,7 +49,7 @@ def test_a_picture_with_nothing_in_it_is_like_nothing():
 
 @pytest.mark.parametrize("num_frames", [1, 5, 8, 100])
 def test_frames_are_the_middles_of_eight_parts(num_frames):
-    frames = frames_of(num_frames)
+    frames = middles_of(num_frames)
     assert frames == [int((2 * place + 1) * num_frames / 16) for place in range(8)]
     assert all(0 <= number < num_frames for number in frames)
 
@@ -71,7 +71,7 @@ def test_clips_of_one_camera_are_told_apart_and_copies_are_not(shared_dir):
         pytest.skip("no hand_motion clips beside this checkout")
     prints, copies = [], []
     for path in clips:
-        frames = decode(path, frames_of, short_side=32).frames.float().mean(0)  # (t, h, w)
+        frames = decode(path, middles_of, short_side=32).frames.float().mean(0)  # (t, h, w)
         noise = np.random.default_rng(0).normal(0, 4, frames.shape)
         prints.append(fingerprint(frames.byte().numpy()))
         copies.append(fingerprint((0.8 * frames.numpy() + 20 + noise).clip(0, 255).astype(np.uint8)))

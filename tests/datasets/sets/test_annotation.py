@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 
 from w3action.data import ManifestError
 from w3action.datasets.sets.annotation import (
+    Line,
     choose_splits,
-    class_of,
-    find_annotation,
+    find_file,
     read_class_list,
     read_json,
     read_rows,
-    to_int,
 )
 
 
@@ -50,9 +49,9 @@ def test_rows(tmp_path):
 
 def test_files_are_found_or_named(tmp_path):
     write(tmp_path / "labels/b.txt", "x")
-    assert find_annotation(tmp_path, ["a.txt", "b.txt"], inside=["labels"]) == tmp_path / "labels/b.txt"
+    assert find_file(tmp_path, ["a.txt", "b.txt"], inside=["labels"]) == tmp_path / "labels/b.txt"
     with pytest.raises(ManifestError, match=r"holds no a.txt or b.txt; give the folder"):
-        find_annotation(tmp_path, ["a.txt", "b.txt"])
+        find_file(tmp_path, ["a.txt", "b.txt"])
     with pytest.raises(ManifestError, match="cannot be read as JSON"):
         read_json(write(tmp_path / "a.json", "{"))
 
@@ -60,7 +59,7 @@ def test_files_are_found_or_named(tmp_path):
 @given(st.integers())
 def test_numbers(value):
     for text in (f"{value}", f" {value} ", f"{value}.0"):
-        assert to_int(text, path=Path("a.txt"), number=3, what="the label") == value
+        assert Line(Path("a.txt"), 3, "").to_int(text, "the label") == value
 
 
 @given(st.text(max_size=8) | st.floats().map(str))
@@ -68,15 +67,15 @@ def test_what_is_no_number(text):
     if re.fullmatch(r"\s*-?\d+\.?0*\s*", text):
         return
     with pytest.raises(ManifestError) as error:
-        to_int(text, path=Path("a.txt"), number=3, what="the label")
+        Line(Path("a.txt"), 3, "").to_int(text, "the label")
     assert str(error.value) == f"a.txt: line 3: the label is {text!r} but must be a whole number; correct it"
 
 
 def test_classes_by_number(tmp_path):
-    assert class_of(2, ["a", "b"], path=tmp_path, number=1, first=1) == "b"
+    assert Line(tmp_path, 1, "").class_of(2, ["a", "b"], first=1) == "b"
     for label in (0, 3):
         with pytest.raises(ManifestError, match=f"the label is {label} but 2 classes count from 1 to 2"):
-            class_of(label, ["a", "b"], path=tmp_path, number=1, first=1)
+            Line(tmp_path, 1, "").class_of(label, ["a", "b"], first=1)
 
 
 def test_splits():

@@ -14,7 +14,9 @@ def test_subjects_are_split_as_published():
 def test_frames_between_gestures_are_left_out(tmp_path):
     root, _, _ = DRAW["egogesture"](tmp_path)
     write(root / "labels-final-revised1/subject03/Scene4/Group2.csv", "84,1,5", "1,6,9")
-    assert [(e.label, e.first_frame, e.num_frames) for e in prepare(root, split="train").entries] == [("1", 5, 4)]
+    assert [(e.label, e.span.first_frame, e.span.num_frames) for e in prepare(root, split="train").videos] == [
+        ("1", 5, 4)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -38,10 +40,10 @@ def test_the_real_lists(shared_dir, tmp_path):
     annotations = shared_dir / "annotations/egogesture"
     touch_frames(tmp_path / "Subject01/Scene1/Color/rgb1", 400, "{:06d}.jpg")
     listing = prepare(tmp_path, annotations=annotations, split="val")
-    assert len(listing.entries) + len(listing.missing) == 4_768
+    assert len(listing.videos) + len(listing.missing) == 4_768
     places = [line.split(" (")[0] for line in listing.missing]
     assert {split_of(int(place[len("Subject") :][:2])) for place in places} == {"val"}
-    first = listing.entries[0]
-    assert (first.label, first.first_frame, first.num_frames) == ("Scroll_hand_towards_left", 177, 41)
+    first = listing.videos[0]
+    assert (first.label, first.span.first_frame, first.span.num_frames) == ("Scroll_hand_towards_left", 177, 41)
     assert first.more == {"subject": "Subject01"}
-    assert len(listing.entries) == 2  # the third segment ends behind the 400 frames drawn
+    assert len(listing.videos) == 2  # the third segment ends behind the 400 frames drawn

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from w3action.data import ManifestError, read_manifest
 from w3action.datasets.sets import prepare
-from w3action.datasets.sets.epic import prepare_55, prepare_100, to_seconds
+from w3action.datasets.sets.annotation import Line
+from w3action.datasets.sets.epic import EPIC55, EPIC100, to_seconds
+from w3action.datasets.sets.epic import prepare as prepare_epic
 
 
 def test_three_tasks_from_one_manifest(tmp_path):
@@ -30,9 +32,9 @@ def test_three_tasks_from_one_manifest(tmp_path):
 
 def test_kitchens_are_seen_or_not(tmp_path):
     root, _, _ = DRAW["epic100"](tmp_path)
-    listing = prepare_100(root)
-    assert [entry.more.get("kitchen") for entry in listing.entries] == [None, "unseen", "seen"]
-    assert [entry.fps for entry in listing.entries] == [50.0, None, 50.0]
+    listing = prepare_epic(EPIC100, root)
+    assert [video.more.get("kitchen") for video in listing.videos] == [None, "unseen", "seen"]
+    assert [video.fps for video in listing.videos] == [50.0, None, 50.0]
 
 
 def test_segments_without_labels(tmp_path):
@@ -45,8 +47,8 @@ def test_segments_without_labels(tmp_path):
     assert "no labels are published for this split" in str(prepared)
     with pytest.raises(ManifestError, match="no column 'label'"):
         read_manifest(tmp_path / "s2.parquet")
-    listing = prepare_55(root, split="test_s2")
-    assert listing.entries[0].more == {"key": "15582", "participant": "P09"}
+    listing = prepare_epic(EPIC55, root, split="test_s2")
+    assert listing.videos[0].more == {"key": "15582", "participant": "P09"}
     assert listing.classes == ("take tap", "put pan:dust")
 
 
@@ -66,28 +68,28 @@ def test_rows_that_are_none(tmp_path, old, new, fault):
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(ManifestError, match=f"line 3: .*{fault}"):
-        prepare_55(root)
+        prepare_epic(EPIC55, root)
 
 
 def test_a_segment_that_was_rounded_down_to_frame_0_begins_at_the_first(tmp_path):
     root, _, _ = DRAW["epic55"](tmp_path)
     path = root / "EPIC_train_action_labels.csv"
     path.write_text(path.read_text().replace(",15,30,", ",0,30,"))
-    entry = prepare_55(root).entries[1]
-    assert (entry.first_frame, entry.num_frames) == (0, 30)
+    video = prepare_epic(EPIC55, root).videos[1]
+    assert (video.span.first_frame, video.span.num_frames) == (0, 30)
 
 
 def test_classes_that_are_none(tmp_path):
     root, _, _ = DRAW["epic55"](tmp_path)
     write(root / "EPIC_verb_classes.csv", "verb_id,class_key,verbs", "0,take,x", "2,put,x")
     with pytest.raises(ManifestError, match="ids do not count from 0, or a name comes twice"):
-        prepare_55(root)
+        prepare_epic(EPIC55, root)
 
 
 @given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 5999))
 def test_time_stamps(hours, minutes, hundredths):
     text = f"{hours:02d}:{minutes:02d}:{hundredths // 100:02d}.{hundredths % 100:02d}"
-    seconds = to_seconds(text, path=Path("a.csv"), number=1)
+    seconds = to_seconds(text, Line(Path("a.csv"), 1, ""))
     assert seconds == pytest.approx(hours * 3600 + minutes * 60 + hundredths / 100)
 
 
@@ -99,11 +101,11 @@ def test_the_real_files(shared_dir, tmp_path):
     write(annotations / "EPIC_100_validation.csv", header, *rows)
     (annotations / "EPIC_100_train.csv").unlink(missing_ok=True)
     touch(tmp_path, "P01/videos/P01_11.MP4", "P18/videos/P18_01.MP4")
-    val = prepare_100(tmp_path, annotations=annotations, split="val")
-    assert len(val.entries) + len(val.missing) == len(rows)
+    val = prepare_epic(EPIC100, tmp_path, annotations=annotations, split="val")
+    assert len(val.videos) + len(val.missing) == len(rows)
     assert val.missing
     assert [len(names) for names in val.more_classes.values()][:2] == [97, 300]
-    assert {(e.more["participant"], e.more["kitchen"]) for e in val.entries} == {("P01", "seen"), ("P18", "unseen")}
-    first = val.entries[0]
-    assert (first.label, first.start_seconds, first.end_seconds) == ("take plate", 0.0, 1.89)
+    assert {(e.more["participant"], e.more["kitchen"]) for e in val.videos} == {("P01", "seen"), ("P18", "unseen")}
+    first = val.videos[0]
+    assert (first.label, first.span.start_seconds, first.span.end_seconds) == ("take plate", 0.0, 1.89)
     assert first.fps == pytest.approx(59.94, abs=0.01)

@@ -8,7 +8,7 @@ from w3action.datasets.sets.hmdb51 import prepare
 def test_folds(tmp_path):
     root, _, _ = DRAW["hmdb51"](tmp_path)
     listing = prepare(root, fold=2)
-    assert [(entry.label, entry.split) for entry in listing.entries] == [("cartwheel", "val")]
+    assert [(video.label, video.split) for video in listing.videos] == [("cartwheel", "val")]
     with pytest.raises(ManifestError, match=r"holds no brush_hair_test_split3.txt and the like"):
         prepare(root, fold=3)
     with pytest.raises(ManifestError, match="hmdb51 has the folds 1, 2 and 3, not 0"):

@@ -19,7 +19,7 @@ def test_the_later_release(tmp_path):
     write(tmp_path / "Train.csv", header, '1,Thumb Up,37,20,"(176, 100)",JPEG')
     write(tmp_path / "Validation.csv", header, '2,Shaking Hand,37,9,"(176, 100)",JPEG')
     listing = prepare(tmp_path)
-    assert [(e.path.name, e.label, e.split) for e in listing.entries] == [
+    assert [(e.path.name, e.label, e.split) for e in listing.videos] == [
         ("1", "Thumb Up", "train"),
         ("2", "Shaking Hand", "val"),
     ]
@@ -42,8 +42,8 @@ def test_the_real_files(shared_dir, tmp_path):
     shutil.copy(annotations / "classInd.txt", tmp_path)
     touch_frames(tmp_path / "9223", 3)
     listing = prepare(tmp_path, split="val")
-    assert (len(listing.entries), len(listing.missing)) == (1, 499)
+    assert (len(listing.videos), len(listing.missing)) == (1, 499)
     assert find_flip_pairs(listing.classes).pairs == ((11, 12), (16, 17), (21, 22))
-    assert [entry.label for entry in listing.entries] == ["Thumb Up"]
+    assert [video.label for video in listing.videos] == ["Thumb Up"]
     names = (shared_dir / "annotations/mmaction2_label_maps/jester.txt").read_text().splitlines()
     assert listing.classes == tuple(sorted(names))

@@ -13,14 +13,14 @@ def test_classes_are_sorted(tmp_path):
 def test_clips_named_by_the_video_alone(tmp_path):
     touch(tmp_path, "videos/AAAAAAAAAAA.mp4")
     write(tmp_path / "validate.csv", "label,youtube_id,time_start,time_end,split", "zumba,AAAAAAAAAAA,3,13,validate")
-    assert [entry.path.name for entry in prepare(tmp_path, split="val").entries] == ["AAAAAAAAAAA.mp4"]
+    assert [video.path.name for video in prepare(tmp_path, split="val").videos] == ["AAAAAAAAAAA.mp4"]
 
 
 def test_a_test_set_without_labels(tmp_path):
     touch(tmp_path, "AAAAAAAAAAA_000003_000013.mp4")
     write(tmp_path / "test.csv", "youtube_id,time_start,time_end", "AAAAAAAAAAA,3,13")
     listing = prepare(tmp_path, split="test")
-    assert [entry.label for entry in listing.entries] == [None]
+    assert [video.label for video in listing.videos] == [None]
     assert listing.classes == ()
 
 

@@ -33,7 +33,7 @@ from w3action.datasets.sets import SETS
 for name, folder, split in json.loads(sys.argv[3]):
     annotations = Path(sys.argv[1]) / folder
     listing = SETS[name](Path(sys.argv[2]), annotations=annotations, split=split)
-    print(json.dumps([len(listing.entries), len(listing.missing), len(listing.classes)]))
+    print(json.dumps([len(listing.videos), len(listing.missing), len(listing.classes)]))
 """
 
 

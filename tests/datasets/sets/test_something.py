@@ -18,17 +18,17 @@ def test_a_test_set_without_labels_is_listed_alone(tmp_path):
     touch_frames(root / "20bn-something-something-v1/5", 3)
     write(root / "something-something-v1-test.csv", "5")
     listing = prepare_v1(root, split="test")
-    assert [(entry.path.name, entry.label, entry.split) for entry in listing.entries] == [("5", None, "test")]
-    assert all(entry.split != "test" for entry in prepare_v1(root).entries)
+    assert [(video.path.name, video.label, video.split) for video in listing.videos] == [("5", None, "test")]
+    assert all(video.split != "test" for video in prepare_v1(root).videos)
 
 
 def test_published_answers_label_the_test_set_of_v2(tmp_path):
     root, _, _ = DRAW["something_v2"](tmp_path)
     touch(root, "5.webm")
     write(root / "labels/something-something-v2-test.json", json.dumps([{"id": "5"}]))
-    assert prepare_v2(root, split="test").entries[0].label is None
+    assert prepare_v2(root, split="test").videos[0].label is None
     write(root / "labels/test-answers.csv", "5;Holding something")
-    assert [entry.label for entry in prepare_v2(root).entries if entry.split == "test"] == ["Holding something"]
+    assert [video.label for video in prepare_v2(root).videos if video.split == "test"] == ["Holding something"]
 
 
 def test_files_of_other_formats(tmp_path):
@@ -52,6 +52,6 @@ def test_the_real_files(shared_dir, tmp_path):
     touch(tmp_path, "20bn-something-something-v2/74225.webm")
     val = prepare_v2(tmp_path, split="val")
     assert len(val.classes) == 174
-    assert (len(val.entries), len(val.missing)) == (1, 499)
-    assert val.entries[0].label == "Spinning something that quickly stops spinning"
+    assert (len(val.videos), len(val.missing)) == (1, 499)
+    assert val.videos[0].label == "Spinning something that quickly stops spinning"
     assert find_flip_pairs(val.classes).pairs == ((86, 87), (93, 94), (166, 167))

@@ -11,7 +11,7 @@ from w3action.datasets.sets.ucf101 import prepare as prepare_ucf101
 def test_folds(tmp_path):
     root, _, _ = DRAW["ucf101"](tmp_path)
     write(root / "ucfTrainTestlist/testlist03.txt", "Archery/v_Archery_g01_c01.avi")
-    assert [entry.label for entry in prepare_ucf101(root, split="val", fold=3).entries] == ["Archery"]
+    assert [video.label for video in prepare_ucf101(root, split="val", fold=3).videos] == ["Archery"]
     with pytest.raises(ManifestError, match=r"holds no trainlist01.txt"):
         prepare_ucf101(root)
     with pytest.raises(ManifestError, match="ucf101 has the folds 1, 2 and 3, not 4"):

@@ -5,7 +5,7 @@
 
 from w3action.datasets.doctor.check import check_videos
 from w3action.datasets.doctor.findings import KINDS, SEVERITIES, Finding
-from w3action.datasets.doctor.page import write_page
+from w3action.datasets.doctor.findings_page import write_page
 from w3action.datasets.doctor.verdict import Report
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "Report", "check_videos", "write_page"]

@@ -11,12 +11,11 @@ from w3action.data.manifest import Manifest, find_class_list, read_classes, read
 from w3action.data.mirror import FetchError, fetch_missing
 from w3action.data.source import LIMIT_SECONDS
 from w3action.datasets.doctor.duplicates import check_duplicates
-from w3action.datasets.doctor.entries import Entry, group_by_file
-from w3action.datasets.doctor.facts import FileFacts
-from w3action.datasets.doctor.files import check_file, check_rows, facts_of_lost
-from w3action.datasets.doctor.findings import Finding, gravest_first
-from w3action.datasets.doctor.labels import check_labels
-from w3action.datasets.doctor.read_entry import read_entry
+from w3action.datasets.doctor.facts import FileFacts, ListedFile, group_by_file
+from w3action.datasets.doctor.file_faults import check_file, check_rows, facts_of_lost
+from w3action.datasets.doctor.findings import gravest_first
+from w3action.datasets.doctor.label_faults import check_labels
+from w3action.datasets.doctor.read_file import read_file
 from w3action.datasets.doctor.verdict import Report
 from w3action.workers import Lost, run_in_any_order
 
@@ -29,7 +28,7 @@ def check_videos(
     label_column: str = "label",
     num_workers: int | None = None,
     limit_seconds: float = LIMIT_SECONDS,
-    on_file: Callable[[int, int], None] | None = None,
+    on_file: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Find what is wrong with a data set before it is trained on.
 
@@ -55,43 +54,34 @@ def check_videos(
         manifest = source if split is None else source.split(split)
     else:
         manifest = read_manifest(source, split=split, label_column=label_column)
-    entries = group_by_file(manifest.videos)
-    facts: list[FileFacts] = [FileFacts()] * len(entries)
-    _fetch_shards(entries)
-    read = partial(read_entry, deep=deep)
-    jobs = run_in_any_order(read, entries, num_workers=num_workers, limit_seconds=limit_seconds)
+    files = group_by_file(manifest.videos)
+    facts: list[FileFacts] = [FileFacts()] * len(files)
+    _fetch_shards(files)
+    read = partial(read_file, deep=deep)
+    jobs = run_in_any_order(read, files, num_workers=num_workers, limit_seconds=limit_seconds)
     for done, (place, result) in enumerate(jobs, start=1):
         facts[place] = facts_of_lost(result, limit_seconds=limit_seconds) if isinstance(result, Lost) else result
-        if on_file is not None:
-            on_file(done, len(entries))
+        on_file(done, len(files))
 
-    findings: list[Finding] = []
-    for entry, known in zip(entries, facts, strict=True):
-        findings += check_file(entry, known)
-    findings += check_rows(entries, manifest)
+    findings = [found for file, known in zip(files, facts, strict=True) for found in check_file(file, known)]
+    findings += check_rows(files, manifest)
     for column, labels in manifest.by_labelling().items():
         found = check_labels(labels, listed=_listed_classes(manifest.source, column or label_column))
         findings += [replace(each, message=f"{column}: {each.message}") for each in found] if column else found
-    findings += check_duplicates(entries, facts, manifest)
-    return Report(
-        manifest=manifest,
-        entries=tuple(entries),
-        facts=tuple(facts),
-        findings=tuple(gravest_first(findings)),
-        deep=deep,
-        wall_seconds=time.monotonic() - began,
-    )
+    findings += check_duplicates(files, facts, manifest)
+    ordered, seconds = tuple(gravest_first(findings)), time.monotonic() - began
+    return Report(manifest, tuple(files), tuple(facts), ordered, deep=deep, wall_seconds=seconds)
 
 
-def _fetch_shards(entries: Sequence[Entry]) -> None:
-    """Fetch what is not here yet of a remote set: that may take longer than reading one file of it may."""
-    for path in dict.fromkeys(entry.path for entry in entries if entry.byte_offset is not None):
+def _fetch_shards(files: Sequence[ListedFile]) -> None:
+    """Fetch what a remote set still lacks here: that may take longer than the limit for one file."""
+    for path in dict.fromkeys(file.path for file in files if file.byte_offset is not None):
         if not path.exists():
-            with suppress(FetchError):  # said of each file in it, when that is read
+            with suppress(FetchError):  # each file in it will say so
                 fetch_missing(path)
 
 
 def _listed_classes(source: Path, label_column: str) -> tuple[str, ...]:
-    """The names in the list of a column's classes, whether the manifest could use them or not."""
+    """Return the names in the list of a column's classes, whether the manifest could use them or not."""
     path = find_class_list(source, label_column)
     return read_classes(path) if label_column == "label" or path.name != "classes.txt" else ()

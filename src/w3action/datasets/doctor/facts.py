@@ -1,9 +1,81 @@
-"""What reading one file told, plain enough to be sent from a worker process."""
+"""What the doctor knows of a file: which rows of the manifest lie in it, and what reading it told.
 
+A file of many spans is opened once. Files of equal size are to be hashed; others cannot have the same content. All of
+it is plain enough to be sent to and from a worker process.
+"""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from w3action.data.video import Span, Video
+
+
+@dataclass(frozen=True, eq=False)
+class ListedFile:
+    """One file, folder of images or member of a shard, with the rows that lie in it.
+
+    Attributes:
+        path: where it lies.
+        byte_offset: where it begins inside `path`, when that is a shard.
+        num_bytes: its length inside a shard.
+        rows: the places in the manifest of the rows of each distinct span.
+        identity: device, inode and offset; None where it cannot be seen.
+        is_hashed: whether another file has the same size, so that the content must be compared.
+    """
+
+    path: Path
+    byte_offset: int | None
+    num_bytes: int | None
+    rows: Mapping[Span, Sequence[int]]
+    identity: tuple[int, int, int] | None = None
+    is_hashed: bool = False
+
+    @property
+    def all_rows(self) -> tuple[int, ...]:
+        """Every row that lies in the file, in order."""
+        return tuple(sorted(row for rows in self.rows.values() for row in rows))
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.path) if self.byte_offset is None else f"{self.path} at byte {self.byte_offset}"
+
+
+def group_by_file(videos: Sequence[Video]) -> list[ListedFile]:
+    """Gather the rows of each file, in the order of their first rows."""
+    groups: dict[tuple, dict[Span, list[int]]] = {}
+    for row, video in enumerate(videos):
+        key = (os.path.abspath(video.path), video.byte_offset, video.num_bytes)
+        groups.setdefault(key, {}).setdefault(video.span, []).append(row)
+    seen = {key: _identify(*key) for key in groups}
+    num_of_size = Counter(size for identity, size in set(seen.values()) if identity is not None)
+    files = []
+    for key, rows in groups.items():
+        first, (identity, size) = videos[next(iter(rows.values()))[0]], seen[key]
+        is_hashed = identity is not None and num_of_size[size] > 1
+        files.append(ListedFile(first.path, first.byte_offset, first.num_bytes, rows, identity, is_hashed))
+    return files
+
+
+def _identify(path: str, offset: int | None, num_bytes: int | None) -> tuple[tuple[int, int, int] | None, int]:
+    """Return (device, inode and offset; size in bytes), or (None, 0) of no file; a folder's size is its images'."""
+    try:
+        status = os.stat(path)
+        size = status.st_size
+        if stat.S_ISDIR(status.st_mode):
+            size = sum(item.stat().st_size for item in os.scandir(path) if item.is_file())
+        elif not stat.S_ISREG(status.st_mode):
+            return None, 0
+    except (OSError, ValueError):  # the latter: a zero byte in the path
+        return None, 0
+    return (status.st_dev, status.st_ino, offset or 0), size if num_bytes is None else num_bytes
 
 
 class Problem(NamedTuple):
@@ -48,7 +120,7 @@ class SpanFacts:
 
     Attributes:
         num_frames: frames in it.
-        beyond_end: how much of it lies behind the video's end, in its own unit; 0 if nothing.
+        beyond_end: how far it reaches past the video's end, in its own unit; 0 if nothing.
         fingerprint: see `fingerprint.py`; None where frames were not decoded.
     """
 
@@ -59,7 +131,7 @@ class SpanFacts:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """All that was learnt of an entry: `video` and `spans` are missing where a problem hid them."""
+    """All that was learnt of a file: `video` and `spans` are missing where a problem hid them."""
 
     problems: tuple[Problem, ...] = ()
     video: VideoFacts | None = None

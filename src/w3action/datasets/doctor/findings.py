@@ -83,18 +83,18 @@ class Finding:
 
 
 def found(kind: str, message: str, rows: Iterable[int] = ()) -> Finding:
-    """A finding of a known kind; the message becomes one line."""
+    """Make a finding of a known kind; the message becomes one line."""
     severity, remedy = KINDS[kind]
     return Finding(severity, kind, tuple(rows), " ".join(message.split()), remedy)
 
 
 def gravest_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Errors, warnings, notes; within these in the order of `KINDS`, then of rows."""
+    """Sort errors before warnings before notes; within these in the order of `KINDS`, then of rows."""
     order = {kind: place for place, kind in enumerate(KINDS)}
     return sorted(findings, key=lambda each: (SEVERITIES.index(each.severity), order[each.kind], each.rows))
 
 
 def count_severities(findings: Iterable[Finding]) -> dict[str, int]:
-    """Number of findings of each severity, zero included."""
+    """Count the findings of each severity, zero included."""
     counts = Counter(each.severity for each in findings)
     return {severity: counts[severity] for severity in SEVERITIES}

@@ -30,13 +30,13 @@ _FEWEST_SIGNS = 24  # a black or empty picture has fewer: it is like nothing
 _BLOCK = 4096  # rows compared at a time: 64 MiB
 
 
-def frames_of(num_frames: int) -> list[int]:
-    """Which frames of a clip are looked at: the middles of eight equal parts."""
-    return [int((place + 0.5) * num_frames / NUM_FRAMES) for place in range(NUM_FRAMES)]
+def middles_of(length: int, num_parts: int = NUM_FRAMES) -> list[int]:
+    """Return the places in the middle of so many equal parts, such as the frames of a clip to look at; none of none."""
+    return [int((part + 0.5) * length / num_parts) for part in range(num_parts)] if length else []
 
 
 def look_at(frame: av.VideoFrame, reformatter: VideoReformatter) -> UInt8[np.ndarray, "32 32"]:
-    """The frame upright, grey and small."""
+    """Return the frame upright, grey and small."""
     plane = reformatter.reformat(frame, width=SIDE, height=SIDE, format="gray", interpolation="AREA").planes[0]
     picture = np.frombuffer(memoryview(plane), np.uint8).reshape(SIDE, plane.line_size)[:, :SIDE]
     turns, mirrored = orientation(frame)
@@ -44,7 +44,7 @@ def look_at(frame: av.VideoFrame, reformatter: VideoReformatter) -> UInt8[np.nda
 
 
 def fingerprint(frames: UInt8[np.ndarray, "8 32 32"]) -> Int8[np.ndarray, " 255"]:
-    """Signs of the low frequencies of eight grey frames: -1, 0 or 1; all 0 where there is too little to see."""
+    """Return the signs of the low frequencies of eight grey frames: -1, 0 or 1; all 0 of a picture almost empty."""
     in_time, in_space = _cosines(NUM_FRAMES, 4), _cosines(SIDE, 8)
     waves = np.einsum("thw,at,bh,cw->abc", frames.astype(float), in_time, in_space, in_space, optimize=True).ravel()[1:]
     signs = np.where(np.abs(waves) > _SMALLEST, np.sign(waves), 0).astype(np.int8)
@@ -54,7 +54,7 @@ def fingerprint(frames: UInt8[np.ndarray, "8 32 32"]) -> Int8[np.ndarray, " 255"
 def alike_pairs(
     left: Int8[np.ndarray, "m 255"], right: Int8[np.ndarray, "n 255"], *, at_least: float = SAME_CLIP
 ) -> Iterator[tuple[int, int, float]]:
-    """(row of left, row of right, likeness) of every pair at least so much alike."""
+    """Give (row of left, row of right, likeness) of every pair at least so much alike."""
     unit_right = _unit(right)
     for start in range(0, len(left), _BLOCK):
         unit_left = _unit(left[start : start + _BLOCK])
@@ -70,7 +70,7 @@ def _unit(signs: Int8[np.ndarray, "n 255"]) -> Float32[np.ndarray, "n 255"]:
 
 
 def _cosines(length: int, num_kept: int) -> np.ndarray:
-    """The first rows of the orthonormal cosine transform (DCT-II) of a length."""
+    """Return the first rows of the orthonormal cosine transform (DCT-II) of a length."""
     places, frequencies = np.arange(length), np.arange(num_kept)[:, None]
     scale = np.sqrt(np.where(frequencies == 0, 1, 2) / length)
     return scale * np.cos(np.pi * (2 * places + 1) * frequencies / (2 * length))

@@ -1,4 +1,4 @@
-"""Reading one video file for the doctor: its header and packets, and one frame of it or all of them.
+"""Read one video file for the doctor: its header and packets, and one frame of it or all of them.
 
 Without `deep` the packets tell the number and the times of the frames, and only the first frame is decoded (it tells
 how the picture is turned, and whether there is any). With it every frame is, and each span gets a fingerprint. Where
@@ -6,194 +6,115 @@ packets carry no times (an avi with B-frames) the frames are taken to be evenly 
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import av
 import numpy as np
-from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
+from jaxtyping import Float64
 
 from w3action.data.decode import orientation
 from w3action.data.frames import MAX_UNDELIVERED
-from w3action.data.source import DecodeError, Source, VideoFile
+from w3action.data.source import DecodeError, NoVideoError, Source, VideoFile
 from w3action.data.timeline import Timeline, read_timeline
 from w3action.data.video import Span
 from w3action.datasets.doctor.facts import FileFacts, Problem, SpanFacts, VideoFacts
-from w3action.datasets.doctor.fingerprint import NUM_FRAMES, fingerprint, frames_of, look_at
+from w3action.datasets.doctor.fingerprint import NUM_FRAMES, fingerprint, look_at, middles_of
 
-_NEAR = 2  # frames between one that the decoder kept to itself and one that stands in
+Seconds = Float64[np.ndarray, " n"]  # when each frame of the video is shown
+
+_NEAR = (0, -1, 1, -2, 2)  # where to look for a frame or, if the decoder kept it to itself, one that stands in
 _MAX_TRIED = 128  # packets without a frame, of which one would be the first
 
 
 def read_video(file: VideoFile, spans: Sequence[Span], *, deep: bool) -> FileFacts:
-    """Read a file that is there and not empty. Nothing that the file does is raised."""
+    """Read a file that is there and not empty; what is wrong with it is not raised but becomes a problem of it."""
     try:
         source = Source(file, limit_seconds=None)
-    except (DecodeError, av.error.FFmpegError, OSError, ValueError) as error:
-        return FileFacts(problems=(_why_not_opened(file, error),))
+    except NoVideoError as error:
+        return FileFacts(problems=(Problem("no_video_stream", f"holds only {error.held}"),))
+    except DecodeError as error:
+        # FFmpeg's own words come in a sentence; what we refuse does not.
+        reason = error.reason if error.__cause__ else f"cannot be opened as a video ({error.reason})"
+        return FileFacts(problems=(Problem("unreadable", reason),))
     try:
         with source:
-            timeline = read_timeline(source)
-            num_packets = sum(1 for _ in source.demux()) if timeline is None else None
-            return _Reading(source, timeline, num_packets, deep=deep).of(spans)
-    except (DecodeError, av.error.FFmpegError, OSError, ValueError) as error:
+            return _read(source, spans, deep=deep)
+    except (OSError, ValueError) as error:
         is_ffmpegs = isinstance(error.__cause__ or error, av.error.FFmpegError)
         return FileFacts(problems=(Problem("damaged" if is_ffmpegs else "truncated", _reason(error)),))
 
 
-def _why_not_opened(file: VideoFile, error: Exception) -> Problem:
-    """Whether there is no video in it, or nothing that can be read at all."""
+def _read(source: Source, spans: Sequence[Span], *, deep: bool) -> FileFacts:
+    timeline = read_timeline(source)
+    if timeline is not None:
+        seconds = timeline.seconds
+    else:
+        seconds = np.arange(sum(1 for _ in source.demux())) / (_rate(source) or 25)
+    wanted = {number for span in spans for number in frames_to_look_at(span, seconds)} if deep else set()
+    pictures: dict[int, np.ndarray] = {}
+    reformatter = VideoReformatter()
+    first = failure = None
+    num_decoded = num_corrupt = 0
     try:
-        if not isinstance(file, str) and hasattr(file, "seek"):
-            file.seek(0)
-        with av.open(file, metadata_errors="ignore") as container:
-            videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-            if not videos:
-                held = {"video": "a still picture"}
-                kinds = sorted({held.get(stream.type, stream.type) for stream in container.streams})
-                return Problem("no_video_stream", f"holds only {', '.join(kinds) or 'nothing'}")
-    except (av.error.FFmpegError, OSError, ValueError):
-        pass
-    reason = error.__cause__ or error
-    return Problem("unreadable", f"cannot be opened as a video ({_reason(reason)})")
+        for number, frame in _decode(source, timeline, deep=deep):
+            first = first or frame
+            num_decoded += number is not None
+            num_corrupt += frame.is_corrupt
+            if number is not None and number in wanted:
+                pictures[number] = look_at(frame, reformatter)
+            if not deep:
+                break
+    except (DecodeError, av.error.FFmpegError) as error:
+        failure = error
+    if first is None:
+        reason = f" ({_reason(failure)})" if failure else ""
+        return FileFacts(problems=(Problem("damaged", f"not one frame can be decoded{reason}"),))
+    problems, num_listed = [], len(seconds)
+    if cut := _cut_off(source, seconds):
+        problems.append(Problem("truncated", cut))
+    if failure is not None:
+        reason = f"decoding fails after {num_decoded} of {num_listed} frames ({_reason(failure)})"
+        problems.append(Problem("damaged", reason))
+    elif deep and num_decoded < num_listed - MAX_UNDELIVERED:
+        problems.append(Problem("damaged", f"the decoder gives only {num_decoded} of {num_listed} frames"))
+    if num_corrupt and deep:
+        problems.append(Problem("concealed_damage", f"{num_corrupt} of {num_listed} frames are damaged"))
+    if deep and timeline is None and num_decoded:
+        seconds = seconds[:num_decoded]
+    facts = tuple(facts_of_span(span, seconds, pictures) for span in spans)
+    return FileFacts(tuple(problems), _facts_of_video(source, first, seconds), facts)
 
 
-class _Reading:
-    """One pass over an open file."""
-
-    def __init__(self, source: Source, timeline: Timeline | None, num_packets: int | None, *, deep: bool):
-        self.source, self.timeline, self.deep = source, timeline, deep
-        if timeline is not None:
-            self.seconds = timeline.seconds
-        else:
-            rate = source.stream.average_rate or source.stream.guessed_rate
-            self.seconds = np.arange(num_packets or 0) / float(rate or 25)
-        self.problems: list[Problem] = []
-        self.num_decoded = self.num_corrupt = 0
-        self.first: av.VideoFrame | None = None
-
-    def of(self, spans: Sequence[Span]) -> FileFacts:
-        wanted = self._wanted(spans) if self.deep else {}
-        pictures: dict[int, np.ndarray] = {}
-        reformatter = VideoReformatter()
-        error = None
-        try:
-            for number, frame in self._decode():
-                self.first = self.first or frame
-                self.num_decoded += number is not None
-                self.num_corrupt += frame.is_corrupt
-                if number is not None and number in wanted:
-                    pictures[number] = look_at(frame, reformatter)
-                if not self.deep:
-                    break
-        except (DecodeError, av.error.FFmpegError) as failure:
-            error = failure
-        if self.first is None:
-            reason = f" ({_reason(error)})" if error else ""
-            return FileFacts(problems=(Problem("damaged", f"not one frame can be decoded{reason}"),))
-        self._judge(error)
-        if self.deep and self.timeline is None and self.num_decoded:
-            self.seconds = self.seconds[: self.num_decoded]
-        return FileFacts(
-            problems=tuple(self.problems),
-            video=self._video(self.first),
-            spans=tuple(self._span(span, pictures) for span in spans),
-        )
-
-    def _wanted(self, spans: Sequence[Span]) -> set[int]:
-        inside = (span.inside(self.seconds) for span in spans if span.fault() is None)
-        return {int(numbers[place]) for numbers in inside if len(numbers) for place in frames_of(len(numbers))}
-
-    def _decode(self) -> Iterator[tuple[int | None, av.VideoFrame]]:
-        """(number in order of presentation, frame); no number for a frame that is not shown."""
-        numbers = itertools.count()
+def _decode(source: Source, timeline: Timeline | None, *, deep: bool) -> Iterator[tuple[int | None, av.VideoFrame]]:
+    """Give (number in order of presentation, frame); no number for a frame that is not shown."""
+    if timeline is None:
+        packets: Iterator[av.Packet] = source.demux()
         of_pts: dict[int | None, int] | None = None
-        if self.timeline is not None:
-            of_pts = {int(pts): number for number, pts in enumerate(self.timeline.pts)}
-        for packet in self._packets():
-            for frame in self.source.stream.codec_context.decode(packet):
-                yield (next(numbers) if of_pts is None else of_pts.pop(frame.pts, None)), frame
+    else:  # from the first key frame on
+        packets = (packet for position, packet in timeline.replay(source) if position >= 0)
+        of_pts = {int(pts): number for number, pts in enumerate(timeline.pts)}
+    numbers = itertools.count()
+    tried = packets if deep else itertools.islice(packets, _MAX_TRIED)
+    for packet in itertools.chain(tried, [None]):  # at None the decoder gives out what it holds back
+        for frame in source.stream.codec_context.decode(packet):
+            yield (next(numbers) if of_pts is None else of_pts.pop(frame.pts, None)), frame
 
-    def _packets(self) -> Iterator[av.Packet | None]:
-        """Packets from the first key frame on, then None, at which the decoder gives out what it holds back."""
-        if self.timeline is None:
-            packets: Iterator[av.Packet] = self.source.demux()
-        else:
-            packets = (packet for position, packet in self.timeline.replay(self.source) if position >= 0)
-        if not self.deep:
-            packets = itertools.islice(packets, _MAX_TRIED)
-        yield from packets
-        yield None
 
-    def _judge(self, error: Exception | None) -> None:
-        num_listed = len(self.seconds)
-        if cut := self._cut_off():
-            self.problems.append(Problem("truncated", cut))
-        if error is not None:
-            reason = f"decoding fails after {self.num_decoded} of {num_listed} frames ({_reason(error)})"
-            self.problems.append(Problem("damaged", reason))
-        elif self.deep and self.num_decoded < num_listed - MAX_UNDELIVERED:
-            reason = f"the decoder gives only {self.num_decoded} of {num_listed} frames"
-            self.problems.append(Problem("damaged", reason))
-        if self.num_corrupt and self.deep:
-            self.problems.append(Problem("concealed_damage", f"{self.num_corrupt} of {num_listed} frames are damaged"))
-
-    def _cut_off(self) -> str | None:
-        """What the header promises and the file does not hold."""
-        num_listed = len(self.seconds)
-        stream, formats = self.source.stream, self.source.container.format.name
-        if "avi" in formats and num_listed < 0.98 * stream.frames - 2:  # one or two too many are usual
-            return f"the header says {stream.frames} frames, {num_listed} are there"
-        if "matroska" in formats and num_listed:
-            promised, last = _promised_seconds(self.source), float(self.seconds[-1])
-            if promised is not None and last < 0.95 * promised - 1:
-                return f"the header says {promised:.1f} s, the last frame is shown at {last:.1f} s"
-        return None
-
-    def _video(self, first: av.VideoFrame) -> VideoFacts:
-        turns, _ = orientation(first)
-        width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
-        steps = np.diff(self.seconds)
-        usual = float(np.median(steps)) if len(steps) else 0.0
-        # Containers round times to milliseconds or so: that is no other frame rate.
-        uneven = np.abs(steps - usual) > 0.25 * usual + 0.0015
-        rate = self.source.stream.average_rate or self.source.stream.guessed_rate
-        return VideoFacts(
-            num_frames=len(self.seconds),
-            fps=len(steps) / float(steps.sum()) if steps.sum() > 0 else float(rate or 0) or None,
-            width=width,
-            height=height,
-            codec=self.source.stream.codec_context.codec.canonical_name,
-            rotation_degrees=90 * turns,
-            uneven_share=float(uneven.mean()) if len(steps) else 0.0,
-            largest_gap=float(steps.max()) / usual if usual else 1.0,
-        )
-
-    def _span(self, span: Span, pictures: dict[int, np.ndarray]) -> SpanFacts:
-        if span.fault() is not None:
-            return SpanFacts(num_frames=0)
-        inside = span.inside(self.seconds)
-        wanted = [int(inside[place]) for place in frames_of(len(inside))] if len(inside) else []
-        # Decoders may keep a frame to themselves: one close to it stands in.
-        near = [min(pictures, key=lambda known, number=number: abs(known - number)) for number in wanted if pictures]
-        seen = [pictures[known] for known, number in zip(near, wanted, strict=False) if abs(known - number) <= _NEAR]
-        return SpanFacts(
-            num_frames=len(inside),
-            beyond_end=self._beyond_end(span),
-            fingerprint=fingerprint(np.stack(seen)) if len(seen) == NUM_FRAMES else None,
-        )
-
-    def _beyond_end(self, span: Span) -> float:
-        if span.stop_frame is not None:
-            return float(max(0, span.stop_frame - len(self.seconds)))
-        if span.end_seconds is None or len(self.seconds) < 2:
-            return 0.0
-        end = float(self.seconds[-1] + np.median(np.diff(self.seconds)))
-        return max(0.0, span.end_seconds - end)
+def _cut_off(source: Source, seconds: Seconds) -> str | None:
+    """Say what the header promises and the file does not hold."""
+    promised_frames, formats = source.stream.frames, source.container.format.name
+    if "avi" in formats and len(seconds) < 0.98 * promised_frames - 2:  # one or two too many are usual
+        return f"the header says {promised_frames} frames, {len(seconds)} are there"
+    if "matroska" in formats and len(seconds):
+        promised, last = _promised_seconds(source), float(seconds[-1])
+        if promised is not None and last < 0.95 * promised - 1:
+            return f"the header says {promised:.1f} s, the last frame is shown at {last:.1f} s"
+    return None
 
 
 def _promised_seconds(source: Source) -> float | None:
-    """How long the video stream lasts by the header, if that does not tell of longer sound."""
+    """Return how long the video stream lasts by the header, if that does not tell of longer sound."""
     told = source.stream.metadata.get("DURATION", "").split(":")
     if len(told) == 3:
         hours, minutes, seconds = told
@@ -202,8 +123,57 @@ def _promised_seconds(source: Source) -> float | None:
     return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
 
 
+def _facts_of_video(source: Source, first: av.VideoFrame, seconds: Seconds) -> VideoFacts:
+    turns, _ = orientation(first)
+    width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
+    steps = np.diff(seconds)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    # Containers round times to milliseconds or so: that is no other frame rate.
+    uneven = np.abs(steps - usual) > 0.25 * usual + 0.0015
+    return VideoFacts(
+        num_frames=len(seconds),
+        fps=len(steps) / float(steps.sum()) if steps.sum() > 0 else _rate(source) or None,
+        width=width,
+        height=height,
+        codec=source.stream.codec_context.codec.canonical_name,
+        rotation_degrees=90 * turns,
+        uneven_share=float(uneven.mean()) if len(steps) else 0.0,
+        largest_gap=float(steps.max()) / usual if usual else 1.0,
+    )
+
+
+def _rate(source: Source) -> float:
+    """Return the frames per second that the header says; 0 if it says nothing."""
+    return float(source.stream.average_rate or source.stream.guessed_rate or 0)
+
+
+def frames_to_look_at(span: Span, seconds: Seconds) -> list[int]:
+    """Return the numbers of the frames of a span that its fingerprint is taken of; none where it holds none."""
+    inside = span.inside(seconds) if span.fault() is None else np.array([], int)
+    return [int(inside[place]) for place in middles_of(len(inside))]
+
+
+def facts_of_span(
+    span: Span, seconds: Seconds, pictures: Mapping[int, np.ndarray], *, near: Sequence[int] = _NEAR
+) -> SpanFacts:
+    """Return what a span holds of a video, whose frames' times and some of whose small pictures are given."""
+    if span.fault() is not None:
+        return SpanFacts(num_frames=0)
+    beyond_end = 0.0
+    if span.stop_frame is not None:
+        beyond_end = float(max(0, span.stop_frame - len(seconds)))
+    elif span.end_seconds is not None and len(seconds) > 1:
+        beyond_end = max(0.0, span.end_seconds - float(seconds[-1] + np.median(np.diff(seconds))))
+    wanted = frames_to_look_at(span, seconds)
+    stand_ins = [next((number + step for step in near if number + step in pictures), None) for number in wanted]
+    seen = [pictures[number] for number in stand_ins if number is not None]
+    return SpanFacts(
+        num_frames=len(span.inside(seconds)),
+        beyond_end=beyond_end,
+        fingerprint=fingerprint(np.stack(seen)) if len(seen) == NUM_FRAMES else None,
+    )
+
+
 def _reason(error: BaseException) -> str:
     """Return what went wrong in a few words, without the file's name and without advice."""
-    if isinstance(error, DecodeError):
-        return error.reason
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error) or type(error).__name__

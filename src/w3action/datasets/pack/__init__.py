@@ -5,7 +5,7 @@
 `KEY.mp4` and `KEY.json`.
 """
 
-from w3action.datasets.pack.foreign import index_shards
+from w3action.datasets.pack.foreign_shards import index_shards
 from w3action.datasets.pack.options import PackOptions
 from w3action.datasets.pack.packing import PackReport, pack_manifest
 

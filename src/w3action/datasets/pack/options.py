@@ -58,9 +58,8 @@ class PackOptions:
             raise ValueError(f"shard_mb is {self.shard_mb} but must be above 0: give for example 256")
 
     def known(self) -> dict:
-        """The options that have an effect."""
-        values = asdict(self)
-        return {"copy": True, "shard_mb": self.shard_mb} if self.copy else values
+        """Return the options that have an effect."""
+        return {"copy": True, "shard_mb": self.shard_mb} if self.copy else asdict(self)
 
 
 @dataclass(frozen=True)
@@ -95,19 +94,18 @@ def plan_shards(splits: Sequence[str | None], *, samples_per_shard: int) -> tupl
 
 
 def fingerprint(manifest: Manifest) -> str:
-    """SHA-256 of what a manifest says: places, spans, labels, splits, in their order; not of the videos' contents."""
+    """Hash (SHA-256) what a manifest says: places, spans, labels and splits in their order; not what videos hold."""
     digest = hashlib.sha256(json.dumps(manifest.classes).encode())
     for video in manifest.videos:
-        span = (video.start_seconds, video.end_seconds, video.first_frame, video.num_frames)
         place = (video.byte_offset, video.num_bytes, video.label, video.split)
         more = [video.others, video.fps] if video.others or video.fps else []
         name = relative_name(video.path, source=manifest.source)
-        digest.update(json.dumps([name, *span, *place, *more]).encode())
+        digest.update(json.dumps([name, *vars(video.span).values(), *place, *more]).encode())
     return digest.hexdigest()
 
 
 def check_same(record: Path, wanted: dict) -> dict | None:
-    """What was recorded by an earlier run of the same job, or None if there was none.
+    """Return what an earlier run of the same job recorded, or None if there was none.
 
     Raises:
         ValueError: the earlier run had other options or another manifest; the message names each.

@@ -1,4 +1,4 @@
-"""Packing a manifest: `pack_manifest` makes shards and their index, in parallel, and goes on where it was stopped.
+"""Pack a manifest: `pack_manifest` makes shards and their index, in parallel, and goes on where it was stopped.
 
 DIR/SPLIT-00000.tar ...       the shards, WebDataset: KEY.mp4 and KEY.json of every sample
 DIR/index.parquet             a manifest of all videos packed; written last
@@ -9,21 +9,23 @@ Workers encode videos, this process writes shards in the order of the plan. Stop
 same call does the unfinished shards again and no other.
 """
 
+import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from w3action.data.manifest import Manifest, read_manifest
-from w3action.data.video import Span, Video, relative_name
-from w3action.datasets.pack.encode import Failure, Packed, pack_video
-from w3action.datasets.pack.index import write_index
+from w3action.data.video import Span, relative_name
 from w3action.datasets.pack.options import FORMAT, PackOptions, PlannedShard, check_same, fingerprint, plan_shards
+from w3action.datasets.pack.pack_video import Failure, Packed, pack_video
+from w3action.datasets.pack.packed_index import INDEX_FILE, write_index
 from w3action.datasets.pack.shard_file import (
     FailedRow,
     FinishedShard,
@@ -65,7 +67,7 @@ def pack_manifest(
     options: PackOptions | None = None,
     label_column: str = "label",
     num_workers: int | None = None,
-    on_video: Callable[[], None] | None = None,
+    on_video: Callable[[], None] = lambda: None,
 ) -> PackReport:
     """Pack all videos of a manifest, or finish a packing that was stopped.
 
@@ -98,8 +100,7 @@ def pack_manifest(
     out = Path(out)
     (out / "parts").mkdir(parents=True, exist_ok=True)
     with _held(out):
-        shards = _plan(manifest, out, options=options, num_workers=num_workers)
-        finished = _pack_shards(manifest, out, shards, options=options, num_workers=num_workers, on_video=on_video)
+        finished = _Packing(manifest, manifest.label_names(), out, options, num_workers, on_video).pack_shards()
         num_packed = sum(len(shard.samples) for shard in finished)
         if num_packed == 0:
             reason = finished[0].failed[0].reason
@@ -113,134 +114,110 @@ def pack_manifest(
         )
 
 
-def _plan(manifest: Manifest, out: Path, *, options: PackOptions, num_workers: int) -> tuple[PlannedShard, ...]:
-    record = out / "pack.json"
-    wanted = {"format": FORMAT, "manifest": fingerprint(manifest), "options": options.known()}
-    found = check_same(record, wanted)
-    if found is None:
-        if any(out.glob("*.tar")) or (out / "index.parquet").exists():
-            raise ValueError(f"{out}: holds shards that are not of this packing (no pack.json); give another folder")
-        samples_per_shard = _samples_per_shard(manifest, options, num_workers)
-        write_text(record, json.dumps({**wanted, "samples_per_shard": samples_per_shard}, indent=1) + "\n")
-    else:
-        samples_per_shard = found["samples_per_shard"]
-    return plan_shards([video.split for video in manifest.videos], samples_per_shard=samples_per_shard)
+@dataclass(frozen=True)
+class _Packing:
+    """What to pack, whereto and how."""
 
+    manifest: Manifest
+    labels: Mapping[str, Sequence[str]]  # of every row, by column
+    out: Path
+    options: PackOptions
+    num_workers: int
+    on_video: Callable[[], None]
 
-def _samples_per_shard(manifest: Manifest, options: PackOptions, num_workers: int) -> int:
-    """How many samples make `shard_mb`, by the mean of some spread over the manifest."""
-    places = np.unique(np.linspace(0, len(manifest) - 1, NUM_ESTIMATED).astype(int))
-    jobs = [manifest.videos[place] for place in places]
-    packed = run_jobs(partial(pack_video, options=options), jobs, num_workers=num_workers)
-    sizes = [video.num_bytes + 2048 for video in packed if isinstance(video, Packed)]  # with headers and JSON
-    return max(1, int(options.shard_mb * 1e6 / np.mean(sizes))) if sizes else 1000
+    def pack_shards(self) -> list[FinishedShard]:
+        """Write every shard that is not finished yet."""
+        shards = self._plan()
+        record_of = {shard: self.out / "parts" / f"{shard.name}.json" for shard in shards}
+        known = {shard: read_record(record, folder=self.out) for shard, record in record_of.items()}
+        results = self._pack([row for shard in shards if not known[shard] for row in shard.rows])
+        finished = []
+        with closing(results):  # ends the workers
+            for planned in shards:
+                shard = known[planned]
+                if shard is None:
+                    shard = self._write_shard(planned, results)
+                    write_record(record_of[planned], shard)
+                else:
+                    for _ in planned.rows:
+                        self.on_video()
+                finished.append(shard)
+        return finished
 
+    def _plan(self) -> tuple[PlannedShard, ...]:
+        record = self.out / "pack.json"
+        options = self.options.known()
+        wanted: dict[str, Any] = {"format": FORMAT, "manifest": fingerprint(self.manifest), "options": options}
+        found = check_same(record, wanted)
+        if found is None:
+            if any(self.out.glob("*.tar")) or (self.out / INDEX_FILE).exists():
+                reason = "holds shards that are not of this packing (no pack.json); give another folder"
+                raise ValueError(f"{self.out}: {reason}")
+            found = {**wanted, "samples_per_shard": self._samples_per_shard()}
+            write_text(record, json.dumps(found, indent=1) + "\n")
+        splits = [video.split for video in self.manifest.videos]
+        return plan_shards(splits, samples_per_shard=found["samples_per_shard"])
 
-def _pack_shards(
-    manifest: Manifest,
-    out: Path,
-    shards: Sequence[PlannedShard],
-    *,
-    options: PackOptions,
-    num_workers: int,
-    on_video: Callable[[], None] | None,
-) -> list[FinishedShard]:
-    known = {shard.name: read_record(out / "parts" / f"{shard.name}.json", folder=out) for shard in shards}
-    jobs = (manifest.videos[row] for shard in shards if not known[shard.name] for row in shard.rows)
-    results = run_jobs(partial(pack_video, options=options), jobs, num_workers=num_workers)
-    labels = manifest.label_names()
-    finished = []
-    try:
-        for planned in shards:
-            shard = known[planned.name]
-            if shard is None:
-                shard = _write_shard(manifest, labels, out, planned, results, on_video=on_video)
-                write_record(out / "parts" / f"{planned.name}.json", shard)
-            elif on_video is not None:
-                for _ in planned.rows:
-                    on_video()
-            finished.append(shard)
-    finally:
-        results.close()  # ends the workers
-    return finished
+    def _samples_per_shard(self) -> int:
+        """Learn how many samples make `shard_mb`, by the mean of some spread over the manifest."""
+        rows = np.unique(np.linspace(0, len(self.manifest) - 1, NUM_ESTIMATED).astype(int)).tolist()
+        packed = self._pack(rows)
+        sizes = [video.num_bytes + 2048 for video in packed if isinstance(video, Packed)]  # with headers and JSON
+        return max(1, int(self.options.shard_mb * 1e6 / np.mean(sizes))) if sizes else 1000
 
+    def _pack(self, rows: Iterable[int]) -> Generator[Packed | Failure | Lost]:
+        videos = (self.manifest.videos[row] for row in rows)
+        return run_jobs(partial(pack_video, options=self.options), videos, num_workers=self.num_workers)
 
-def _write_shard(
-    manifest: Manifest,
-    labels: Mapping[str, Sequence[str]],
-    out: Path,
-    planned: PlannedShard,
-    results: Iterator[Packed | Failure | Lost],
-    *,
-    on_video: Callable[[], None] | None,
-) -> FinishedShard:
-    writer = ShardWriter(out / f"{planned.name}.tar")
-    samples, failed = [], []
-    try:
-        for row in planned.rows:
-            result = _named(next(results), manifest.videos[row])
-            if isinstance(result, Failure):
-                failed.append(FailedRow(row, result.kind, " ".join(result.reason.split())))
-            else:
-                said = {column: names[row] for column, names in labels.items()}
-                samples.append(_add(writer, manifest, row, result, said))
-            if on_video is not None:
-                on_video()
-        num_bytes, sha256 = writer.finish() if samples else (0, "")
-    finally:
-        writer.abandon()  # what was finished has another name
-    return FinishedShard(writer.path.name, num_bytes, sha256, samples=tuple(samples), failed=tuple(failed))
+    def _write_shard(self, planned: PlannedShard, results: Iterator[Packed | Failure | Lost]) -> FinishedShard:
+        writer = ShardWriter(self.out / f"{planned.name}.tar")
+        samples, failed = [], []
+        try:
+            for row in planned.rows:
+                result = next(results)
+                if isinstance(result, Packed):
+                    samples.append(self._add(writer, row, result))
+                else:
+                    if isinstance(result, Lost):
+                        reason = "decoding it ended the process; the file is damaged, fetch it again"
+                        result = Failure("crash", f"{self.manifest.videos[row].path}: {reason}")
+                    failed.append(FailedRow(row, result.kind, " ".join(result.reason.split())))
+                self.on_video()
+            num_bytes, sha256 = writer.finish() if samples else (0, "")
+        finally:
+            writer.abandon()  # what was finished has another name
+        return FinishedShard(writer.path.name, num_bytes, sha256, samples=tuple(samples), failed=tuple(failed))
 
-
-def _add(writer: ShardWriter, manifest: Manifest, row: int, packed: Packed, labels: Mapping[str, str]) -> PackedSample:
-    video, key = manifest.videos[row], f"{row:08d}"
-    member = key + packed.suffix
-    if packed.data is not None:
-        offset = writer.add(member, packed.data, num_bytes=packed.num_bytes)
-    else:
-        with video.path.open("rb") as file:
+    def _add(self, writer: ShardWriter, row: int, packed: Packed) -> PackedSample:
+        video, key, info = self.manifest.videos[row], f"{row:08d}", packed.info
+        member = key + packed.suffix
+        with video.path.open("rb") if packed.data is None else io.BytesIO(packed.data) as file:
             offset = writer.add(member, file, num_bytes=packed.num_bytes)
-    told = {
-        **labels,
-        "label_id": None if manifest.labellings else video.label,
-        "split": video.split,
-        "source": relative_name(video.path, source=manifest.source),
-        "start_seconds": video.start_seconds,
-        "end_seconds": video.end_seconds,
-        "start_frame": video.first_frame,
-        "end_frame": video.span.stop_frame,
-        "total_frames": packed.num_frames,
-        "fps": packed.fps,
-    }
-    text = json.dumps({name: value for name, value in told.items() if value is not None}, ensure_ascii=False).encode()
-    writer.add(f"{key}.json", text, num_bytes=len(text))
-    return PackedSample(
-        row=row,
-        key=key,
-        member=member,
-        byte_offset=offset,
-        num_bytes=packed.num_bytes,
-        total_frames=packed.num_frames,
-        fps=packed.fps,
-        width=packed.width,
-        height=packed.height,
-    )
-
-
-def _named(result: Packed | Failure | Lost, video: Video) -> Packed | Failure:
-    if not isinstance(result, Lost):
-        return result
-    return Failure("crash", f"{video.path}: decoding it ended the process; the file is damaged, fetch it again")
+        told = {
+            **{column: names[row] for column, names in self.labels.items()},
+            "label_id": None if self.manifest.labellings else video.label,
+            "split": video.split,
+            "source": relative_name(video.path, source=self.manifest.source),
+            "start_seconds": video.start_seconds,
+            "end_seconds": video.end_seconds,
+            "start_frame": video.first_frame,
+            "end_frame": video.span.stop_frame,
+            "total_frames": info.num_frames,
+            "fps": info.fps,
+        }
+        known = {name: value for name, value in told.items() if value is not None}
+        text = json.dumps(known, ensure_ascii=False).encode()
+        writer.add(f"{key}.json", text, num_bytes=len(text))
+        size = info.width, info.height
+        return PackedSample(row, key, member, offset, packed.num_bytes, info.num_frames, info.fps, *size)
 
 
 def _check_whole_files(manifest: Manifest) -> None:
     for number, video in enumerate(manifest.videos, start=1):
         if video.span != Span() or video.byte_offset is not None or video.path.is_dir():
             what = "a folder of images" if video.path.is_dir() else "a part of a file"
-            raise ValueError(
-                f"{manifest.source}: row {number} ({video.path}) is {what}, and copy=True packs whole files as they "
-                "are; pack without it"
-            )
+            remedy = "copy=True packs whole files as they are; pack without it"
+            raise ValueError(f"{manifest.source}: row {number} ({video.path}) is {what}, and {remedy}")
 
 
 @contextmanager

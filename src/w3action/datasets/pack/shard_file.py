@@ -18,7 +18,7 @@ from w3action.files import write_text
 
 
 class ShardWriter:
-    """Writes members to `path`, which appears when `finish` has read it back."""
+    """Write members to `path`, which appears when `finish` has read it back."""
 
     def __init__(self, path: Path):
         self.path, self._part, self._digest = path, path.with_name(f"{path.name}.part"), hashlib.sha256()
@@ -26,16 +26,16 @@ class ShardWriter:
         self._tar = tarfile.TarFile(fileobj=cast(Any, self), mode="w", format=tarfile.USTAR_FORMAT)
 
     def write(self, data: bytes) -> int:
-        """For the tar: write and hash."""
+        """Write and hash, for the tar."""
         self._digest.update(data)
         return self._file.write(data)
 
     def tell(self) -> int:
-        """For the tar: bytes written."""
+        """Return the number of bytes written, for the tar."""
         return self._file.tell()
 
     def add(self, name: str, data: bytes | BinaryFile, *, num_bytes: int) -> int:
-        """Append a member of exactly `num_bytes`; returns where its bytes begin.
+        """Append a member of exactly `num_bytes`; return where its bytes begin.
 
         Raises:
             OSError: the disk is full, or `data` ends early.
@@ -47,7 +47,7 @@ class ShardWriter:
         return offset
 
     def finish(self) -> tuple[int, str]:
-        """Close, read back, rename; returns (size in bytes, SHA-256).
+        """Close, read back, rename; return (size in bytes, SHA-256).
 
         Raises:
             OSError: what the disk gives back is not what was written.
@@ -105,7 +105,7 @@ class FinishedShard:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -121,13 +121,8 @@ def read_record(path: Path, *, folder: Path) -> FinishedShard | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    shard = FinishedShard(
-        name=found["name"],
-        num_bytes=found["num_bytes"],
-        sha256=found["sha256"],
-        samples=tuple(PackedSample(**sample) for sample in found["samples"]),
-        failed=tuple(FailedRow(**row) for row in found["failed"]),
-    )
+    samples = tuple(PackedSample(**sample) for sample in found.pop("samples"))
+    shard = FinishedShard(**found | {"samples": samples, "failed": tuple(FailedRow(**row) for row in found["failed"])})
     file = folder / shard.name
     if shard.samples and not (file.is_file() and file.stat().st_size == shard.num_bytes):
         return None

@@ -1,40 +1,85 @@
-"""Reading annotation files: finding them by name, lists of class names, rows of CSV, and errors that name the line."""
+"""Read annotation files: find them by name, take lines, rows and class names from them, name the line of a fault."""
 
 import csv
 import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from w3action.data.video import ManifestError
 
 _WHOLE = re.compile(r"\s*(-?\d+)(?:\.0*)?\s*")  # public lists hold a few numbers like "98.0"
 
 
-def find_annotation(folder: Path, names: Sequence[str], *, inside: Sequence[str] = ()) -> Path:
-    """The first of some files that exists in a folder, or in one of its sub-folders `inside`.
+def find_file(folder: Path, names: Sequence[str], *, inside: Sequence[str] = ()) -> Path:
+    """Return the first of some files that exists in a folder, or in one of its sub-folders `inside`.
 
     Raises:
         ManifestError: there is none.
     """
-    found = seek_annotation(folder, names, inside=inside)
+    found = seek_file(folder, names, inside=inside)
     if found is None:
-        raise ManifestError(
-            f"{folder}: holds no {' or '.join(names)}; give the folder of the data set's annotation files as "
-            "annotations, or a split whose files are there"
-        )
+        remedy = "give the folder of the data set's annotation files as annotations, or a split whose files are there"
+        raise ManifestError(f"{folder}: holds no {' or '.join(names)}; {remedy}")
     return found
 
 
-def seek_annotation(folder: Path, names: Sequence[str], *, inside: Sequence[str] = ()) -> Path | None:
-    """`find_annotation` where there may be none."""
+def seek_file(folder: Path, names: Sequence[str], *, inside: Sequence[str] = ()) -> Path | None:
+    """Return what `find_file` would, or None."""
     places = (place / name for place in (folder, *(folder / name for name in inside)) for name in names)
     return next((place for place in places if place.is_file()), None)
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number, text) of the lines that are not empty.
+class Line(NamedTuple):
+    """A line of an annotation file, counted from 1."""
+
+    path: Path
+    number: int
+    text: str
+
+    def fault(self, what: str) -> ManifestError:
+        """Return an error that names the line."""
+        return ManifestError(f"{self.path}: line {self.number}: {what}")
+
+    def split(self, pattern: str, form: str) -> tuple[str, ...]:
+        """Return the groups of a pattern that the whole line must match; `form` is what a person is told.
+
+        Raises:
+            ManifestError: it is of another form.
+        """
+        match = re.fullmatch(pattern, self.text)
+        if match is None:
+            told = f"line {self.number} is {self.text[:80]!r} but must be {form}; correct it"
+            raise ManifestError(f"{self.path}: {told}")
+        return match.groups()
+
+    def to_int(self, text: str, what: str) -> int:
+        """Return a whole number that stands in the line.
+
+        Raises:
+            ManifestError: it is none.
+        """
+        match = _WHOLE.fullmatch(text)
+        if match is None:
+            raise self.fault(f"{what} is {text!r} but must be a whole number; correct it")
+        return int(match[1])
+
+    def class_of(self, label: int, classes: Sequence[str], *, first: int = 0) -> str:
+        """Return the name of class number `label`, where numbers count from `first`.
+
+        Raises:
+            ManifestError: there is no such class.
+        """
+        last = first + len(classes) - 1
+        if not first <= label <= last:
+            counted = f"{len(classes)} classes count from {first} to {last}"
+            raise self.fault(f"the label is {label} but {counted}; give the class list of this data set")
+        return classes[label - first]
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Give the lines that are not empty.
 
     Raises:
         ManifestError: the file cannot be read as text.
@@ -43,17 +88,26 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path}: cannot be read ({error}); fetch it again") from error
-    return ((number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip())
+    return (Line(path, number, text.strip()) for number, text in enumerate(lines, start=1) if text.strip())
 
 
-def read_rows(path: Path, *, columns: Sequence[str], delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
-    """(number, row) of a CSV file with a header.
+def read_pairs(path: Path) -> list[tuple[str, str | None]]:
+    """Return (id, label) of lines `id;label`, or (id, None) where labels are not published.
+
+    Raises:
+        ManifestError: the file cannot be read as text.
+    """
+    parts = (line.text.partition(";") for line in read_lines(path))
+    return [(key.strip(), label.strip() or None) for key, _, label in parts]
+
+
+def read_rows(path: Path, *, columns: Sequence[str], delimiter: str = ",") -> Iterator[tuple[Line, dict[str, str]]]:
+    """Give the rows of a CSV file with a header, each with the line that it stands in.
 
     Raises:
         ManifestError: a column is missing, or a row lacks values.
     """
-    lines = [line for _, line in read_lines(path)]
-    reader = csv.DictReader(lines, delimiter=delimiter)
+    reader = csv.DictReader([line.text for line in read_lines(path)], delimiter=delimiter)
     absent = [name for name in columns if name not in (reader.fieldnames or ())]
     if absent:
         found = ", ".join(reader.fieldnames or ()) or "none"
@@ -61,11 +115,11 @@ def read_rows(path: Path, *, columns: Sequence[str], delimiter: str = ",") -> It
     for number, row in enumerate(reader, start=2):
         if any(row[name] is None for name in columns):
             raise ManifestError(f"{path}: line {number} has too few columns; fetch the file again")
-        yield number, row
+        yield Line(path, number, ""), row
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+    """Return the content of a JSON file.
 
     Raises:
         ManifestError: it is none.
@@ -77,19 +131,16 @@ def read_json(path: Path) -> Any:
 
 
 def read_class_list(path: Path) -> tuple[str, ...]:
-    """Class names of a text file, one a line; numbers before the names ("1 ApplyLipstick") are taken off.
+    """Return the class names of a text file, one a line; numbers before the names ("1 ApplyLipstick") are taken off.
 
     Raises:
         ManifestError: no names in it, or one twice.
     """
-    names = [line for _, line in read_lines(path)]
+    names = [line.text for line in read_lines(path)]
     numbered = [re.fullmatch(r"(\d+)[\s,]+(.+)", name) for name in names]
-    matches = [match for match in numbered if match]
-    if len(matches) == len(names) and [int(match[1]) for match in matches] in (
-        list(range(len(names))),
-        list(range(1, len(names) + 1)),
-    ):
-        names = [match[2] for match in matches]
+    numbers = [int(match[1]) for match in numbered if match]
+    if numbers in (list(range(len(names))), list(range(1, len(names) + 1))):
+        names = [match[2] for match in numbered if match]
     if not names:
         raise ManifestError(f"{path}: lists no class; give a file with one class name a line")
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
@@ -98,34 +149,8 @@ def read_class_list(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def to_int(text: str, *, path: Path, number: int, what: str) -> int:
-    """A whole number of an annotation file.
-
-    Raises:
-        ManifestError: it is none.
-    """
-    match = _WHOLE.fullmatch(text)
-    if match is None:
-        raise ManifestError(f"{path}: line {number}: {what} is {text!r} but must be a whole number; correct it")
-    return int(match[1])
-
-
-def class_of(label: int, classes: Sequence[str], *, path: Path, number: int, first: int = 0) -> str:
-    """The name of class number `label`, where numbers count from `first`.
-
-    Raises:
-        ManifestError: there is no such class.
-    """
-    if not first <= label < first + len(classes):
-        raise ManifestError(
-            f"{path}: line {number}: the label is {label} but {len(classes)} classes count from {first} to "
-            f"{first + len(classes) - 1}; give the class list of this data set"
-        )
-    return classes[label - first]
-
-
 def choose_splits(split: str | None, *, allowed: Sequence[str], default: Sequence[str], name: str) -> tuple[str, ...]:
-    """The splits to prepare: the one given, else the default ones.
+    """Return the splits to prepare: the one given, else the default ones.
 
     Raises:
         ManifestError: the data set has none of this name.

@@ -15,15 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w3action.data.video import ManifestError
-from w3action.datasets.sets.annotation import (
-    choose_splits,
-    class_of,
-    read_class_list,
-    read_lines,
-    seek_annotation,
-    to_int,
-)
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.annotation import Line, choose_splits, read_class_list, read_lines, seek_file
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 VAL_SUBJECTS = {1, 7, 12, 13, 24, 29, 33, 34, 35, 37}
 TEST_SUBJECTS = {2, 9, 11, 14, 18, 19, 28, 31, 41, 47}
@@ -36,16 +29,15 @@ FPS = 30.0
 class Segment:
     """A gesture: frames `start` to `end` (from 1, both part of it) of the sequence in `folder`."""
 
+    line: Line  # that says it
     folder: str
     gesture: int  # from 1
     start: int
     end: int
-    path: Path  # of the annotation file, and the line in it
-    number: int
 
 
 def prepare(root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
-    """EgoGesture, classification of segments.
+    """List the segments of EgoGesture.
 
     Args:
         root: holds `Subject01` and so on, or `images` or `frames` that does.
@@ -62,12 +54,10 @@ def prepare(root: Path, *, annotations: Path | None = None, split: str | None = 
         for segment in _segments(folder, name):
             if segment.gesture == NUM_CLASSES + 1:  # "None": frames between gestures
                 continue
-            label = class_of(segment.gesture, names, path=segment.path, number=segment.number, first=1)
+            label = segment.line.class_of(segment.gesture, names, first=1)
             if not 1 <= segment.start <= segment.end:
-                raise ManifestError(
-                    f"{segment.path}: line {segment.number}: frames {segment.start} to {segment.end} are no segment; "
-                    "frames count from 1, fetch the file again"
-                )
+                reason = f"frames {segment.start} to {segment.end} are no segment"
+                raise segment.line.fault(f"{reason}; frames count from 1, fetch the file again")
             lister.add(
                 *(f"{place}{segment.folder}" for place in ("", "images/", "frames/")),
                 label=label,
@@ -80,45 +70,38 @@ def prepare(root: Path, *, annotations: Path | None = None, split: str | None = 
 
 
 def split_of(subject: int) -> str:
-    """The split that a subject's recordings belong to."""
+    """Return the split that a subject's recordings belong to."""
     return "val" if subject in VAL_SUBJECTS else "test" if subject in TEST_SUBJECTS else "train"
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    path = seek_annotation(folder, ["classIndAllbutNone.txt", "classIndAll.txt"])
+    path = seek_file(folder, ["classIndAllbutNone.txt", "classIndAll.txt"])
     names = read_class_list(path) if path is not None else tuple(str(place + 1) for place in range(NUM_CLASSES))
     return names[:NUM_CLASSES]
 
 
 def _segments(folder: Path, split: str) -> Iterator[Segment]:
-    listed = seek_annotation(folder, [f"{split}listall_but_None.txt", f"{split}listall.txt"])
+    listed = seek_file(folder, [f"{split}listall_but_None.txt", f"{split}listall.txt"])
     return _read_list(listed) if listed is not None else _read_groups(folder, split)
 
 
 def _read_list(path: Path) -> Iterator[Segment]:
-    for number, line in read_lines(path):
-        parts = line.rsplit(maxsplit=3)
-        if len(parts) != 4:
-            raise ManifestError(f"{path}: line {number} is {line!r} but must be 'folder class start end'; correct it")
-        gesture, start, end = (to_int(part, path=path, number=number, what="a number") for part in parts[1:])
-        yield Segment(folder=parts[0], gesture=gesture, start=start, end=end, path=path, number=number)
+    for line in read_lines(path):
+        folder, *parts = line.split(r"(.+?)\s+(\S+)\s+(\S+)\s+(\S+)", "'folder class start end'")
+        yield Segment(line, folder, *(line.to_int(part, "a number") for part in parts))
 
 
 def _read_groups(folder: Path, split: str) -> Iterator[Segment]:
     found = sorted(path for base in (folder, folder / "labels-final-revised1") for path in base.glob("*/*/Group*.csv"))
     if not found:
-        raise ManifestError(
-            f"{folder}: holds neither {split}listall_but_None.txt nor subject01/Scene1/Group1.csv and the like; give "
-            "the folder of the annotation files as annotations"
-        )
+        lists = f"neither {split}listall_but_None.txt nor subject01/Scene1/Group1.csv and the like"
+        raise ManifestError(f"{folder}: holds {lists}; give the folder of the annotation files as annotations")
     for path in found:
-        subject, scene, group = (re.search(r"\d+", part) for part in (*path.parts[-3:-1], path.stem))
-        if subject is None or scene is None or group is None or split_of(int(subject[0])) != split:
+        numbers = [re.search(r"\d+", part) for part in (*path.parts[-3:-1], path.stem)]
+        subject, scene, group = (int(number[0]) if number else None for number in numbers)
+        if subject is None or scene is None or group is None or split_of(subject) != split:
             continue
-        place = f"Subject{int(subject[0]):02d}/Scene{int(scene[0])}/Color/rgb{int(group[0])}"
-        for number, line in read_lines(path):
-            parts = line.split(",")
-            if len(parts) != 3:
-                raise ManifestError(f"{path}: line {number} is {line!r} but must be 'class,start,end'; correct it")
-            gesture, start, end = (to_int(part, path=path, number=number, what="a number") for part in parts)
-            yield Segment(folder=place, gesture=gesture, start=start, end=end, path=path, number=number)
+        place = f"Subject{subject:02d}/Scene{scene}/Color/rgb{group}"
+        for line in read_lines(path):
+            parts = line.split("([^,]*),([^,]*),([^,]*)", "'class,start,end'")
+            yield Segment(line, place, *(line.to_int(part, "a number") for part in parts))

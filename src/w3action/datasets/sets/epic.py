@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from w3action.data.video import ManifestError
-from w3action.datasets.sets.annotation import choose_splits, find_annotation, read_rows, seek_annotation, to_int
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.annotation import Line, choose_splits, find_file, read_rows, seek_file
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 
 @dataclass(frozen=True)
@@ -31,26 +31,23 @@ class Release:
     files: Mapping[str, str]  # by split
     unlabelled: tuple[str, ...]
     default: tuple[str, ...]
-    verb_files: tuple[str, ...]
-    noun_files: tuple[str, ...]
+    class_files: tuple[str, str]  # of verbs, of nouns
     class_columns: tuple[str, str, str]  # id of a verb, id of a noun, name
-    info_file: str
-    info_column: str
+    info: tuple[str, str]  # file of the videos' rates, column of their names
     key_column: str
-    unseen_file: str | None = None  # participants whose kitchens are not in training
+    unseen_file: str = ""  # participants whose kitchens are not in training
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A row of an annotation file; verb and noun are official ids, None where they are not published."""
+    """A row of an annotation file."""
 
     key: str
     participant: str
     video: str
     seconds: tuple[float, float]
     frames: tuple[int, int]  # first, from 0, and number
-    verb: int | None
-    noun: int | None
+    action: tuple[int, int] | None  # official ids of verb and noun; None where they are not published
 
 
 EPIC55 = Release(
@@ -62,11 +59,9 @@ EPIC55 = Release(
     },
     unlabelled=("test_s1", "test_s2"),
     default=("train",),
-    verb_files=("EPIC_verb_classes.csv",),
-    noun_files=("EPIC_noun_classes.csv",),
+    class_files=("EPIC_verb_classes.csv", "EPIC_noun_classes.csv"),
     class_columns=("verb_id", "noun_id", "class_key"),
-    info_file="EPIC_video_info.csv",
-    info_column="video",
+    info=("EPIC_video_info.csv", "video"),
     key_column="uid",
 )
 EPIC100 = Release(
@@ -80,67 +75,46 @@ EPIC100 = Release(
     },
     unlabelled=("test",),
     default=("train", "val"),
-    verb_files=("EPIC_100_verb_classes.csv",),
-    noun_files=("EPIC_100_noun_classes.csv",),
+    class_files=("EPIC_100_verb_classes.csv", "EPIC_100_noun_classes.csv"),
     class_columns=("id", "id", "key"),
-    info_file="EPIC_100_video_info.csv",
-    info_column="video_id",
+    info=("EPIC_100_video_info.csv", "video_id"),
     key_column="narration_id",
     unseen_file="EPIC_100_unseen_participant_ids_validation.csv",
 )
 
 
-def prepare_55(root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
-    """EPIC-KITCHENS-55.
+def prepare(release: Release, root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
+    """List the segments of EPIC-KITCHENS.
 
     Args:
+        release: `EPIC55` or `EPIC100`.
         root: holds the videos or the extracted frames, laid out as downloaded.
         annotations: folder of the CSV files; the root if not given.
-        split: "train" (the default), "test_s1" or "test_s2".
+        split: one of the release's `files`; by default those of `default`.
 
     Raises:
         ManifestError: files missing or not of the format.
     """
-    return _prepare(EPIC55, root, annotations=annotations or root, split=split)
-
-
-def prepare_100(root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
-    """EPIC-KITCHENS-100.
-
-    Args:
-        root: holds the videos or the extracted frames, laid out as downloaded.
-        annotations: folder of the CSV files; the root if not given.
-        split: "train", "val", "test", "uda_source_train" or "uda_source_val"; by default the first two.
-
-    Raises:
-        ManifestError: files missing or not of the format.
-    """
-    return _prepare(EPIC100, root, annotations=annotations or root, split=split)
-
-
-def _prepare(release: Release, root: Path, *, annotations: Path, split: str | None) -> Listing:
+    annotations = annotations or root
     verbs, nouns = _class_names(release, annotations)
     chosen = choose_splits(split, allowed=list(release.files), default=release.default, name=release.name)
     # Actions are numbered alike whichever split is asked for.
-    there = [name for name in release.default if seek_annotation(annotations, [release.files[name]])]
+    there = [name for name in release.default if seek_file(annotations, [release.files[name]])]
     sizes = len(verbs), len(nouns)
     segments = {
         name: _read_segments(release, annotations, name, num_classes=sizes) for name in dict.fromkeys((*chosen, *there))
     }
-    pairs = {
-        (segment.verb, segment.noun)
-        for rows in segments.values()
-        for segment in rows
-        if segment.verb is not None and segment.noun is not None
-    }
-    fps, unseen = _read_fps(release, annotations), _read_unseen(release, annotations)
+    pairs = sorted({segment.action for rows in segments.values() for segment in rows if segment.action is not None})
+    actions = {pair: f"{verbs[pair[0]]} {nouns[pair[1]]}" for pair in pairs}
+    fps = _read_column(annotations, release.info[0], key=release.info[1], value="fps")
+    unseen = _read_column(annotations, release.unseen_file, key="participant_id", value="participant_id")
     lister = Lister(root)
     for name in chosen:
         for segment in segments[name]:
             more = {"key": segment.key, "participant": segment.participant}
-            if segment.verb is not None and segment.noun is not None:
-                verb, noun = verbs[segment.verb], nouns[segment.noun]
-                more |= {"verb": verb, "noun": noun, "action": f"{verb} {noun}"}
+            if segment.action is not None:
+                verb, noun = segment.action
+                more |= {"verb": verbs[verb], "noun": nouns[noun], "action": actions[segment.action]}
             if unseen and name == "val":
                 more["kitchen"] = "unseen" if segment.participant in unseen else "seen"
             lister.add(
@@ -149,11 +123,11 @@ def _prepare(release: Release, root: Path, *, annotations: Path, split: str | No
                 split=name,
                 seconds=segment.seconds,
                 frames=segment.frames,
-                fps=fps.get(segment.video),
+                fps=float(fps[segment.video]) if segment.video in fps else None,
                 more=more,
             )
-    actions = tuple(f"{verbs[verb]} {nouns[noun]}" for verb, noun in sorted(pairs))
-    return lister.finish(actions, more_classes={"verb": verbs, "noun": nouns, "action": actions})
+    names = tuple(actions.values())
+    return lister.finish(names, more_classes={"verb": verbs, "noun": nouns, "action": names})
 
 
 def _places(segment: Segment, *, part: str) -> Sequence[str]:
@@ -171,71 +145,54 @@ def _places(segment: Segment, *, part: str) -> Sequence[str]:
 
 
 def _read_segments(release: Release, annotations: Path, split: str, *, num_classes: tuple[int, int]) -> list[Segment]:
-    path = find_annotation(annotations, [release.files[split]])
     labels = () if split in release.unlabelled else ("verb_class", "noun_class")
-    times = ("start_timestamp", "stop_timestamp", "start_frame", "stop_frame")
-    wanted = (release.key_column, "participant_id", "video_id", *times, *labels)
+    times, numbers = ("start_timestamp", "stop_timestamp"), ("start_frame", "stop_frame")
+    wanted = (release.key_column, "participant_id", "video_id", *times, *numbers, *labels)
     segments = []
-    for number, row in read_rows(path, columns=wanted):
-        start, stop = (to_int(row[name], path=path, number=number, what=name) for name in times[2:])
-        begin, end = (to_seconds(row[name], path=path, number=number) for name in times[:2])
+    for line, row in read_rows(find_file(annotations, [release.files[split]]), columns=wanted):
+        start, stop = (line.to_int(row[name], name) for name in numbers)
+        begin, end = (to_seconds(row[name], line) for name in times)
         if not (begin < end and 0 <= start <= stop):
-            raise ManifestError(f"{path}: line {number}: the segment is empty or starts before frame 0; correct it")
+            raise line.fault("the segment is empty or starts before frame 0; correct it")
         start = max(start, 1)  # frames count from 1; a segment at second 0 may be rounded down to 0
-        ids = [to_int(row[name], path=path, number=number, what=name) for name in labels] or [None, None]
-        for task, place, count in zip(labels, ids, num_classes, strict=False):
-            if place is not None and not 0 <= place < count:
-                raise ManifestError(
-                    f"{path}: line {number}: {task} is {place} but the classes count from 0 to {count - 1}; take the "
-                    "class files of the same release"
-                )
-        segments.append(
-            Segment(
-                key=row[release.key_column],
-                participant=row["participant_id"],
-                video=row["video_id"],
-                seconds=(begin, end),
-                frames=(start - 1, stop - start + 1),
-                verb=ids[0],
-                noun=ids[1],
-            )
-        )
+        ids = [line.to_int(row[name], name) for name in labels]
+        for name, place, count in zip(labels, ids, num_classes, strict=False):
+            if not 0 <= place < count:
+                told = f"{name} is {place} but the classes count from 0 to {count - 1}"
+                raise line.fault(f"{told}; take the class files of the same release")
+        names = (row[release.key_column], row["participant_id"], row["video_id"])
+        action = (ids[0], ids[1]) if ids else None
+        segments.append(Segment(*names, seconds=(begin, end), frames=(start - 1, stop - start + 1), action=action))
     return segments
 
 
-def to_seconds(text: str, *, path: Path, number: int) -> float:
-    """Seconds of a time stamp hours:minutes:seconds.
+def to_seconds(text: str, line: Line) -> float:
+    """Return the seconds of a time stamp hours:minutes:seconds in a line.
 
     Raises:
         ManifestError: it is none.
     """
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d*)?)", text.strip())
     if match is None:
-        raise ManifestError(f"{path}: line {number}: {text!r} is no time stamp like 00:01:02.50; correct it")
+        raise line.fault(f"{text!r} is no time stamp like 00:01:02.50; correct it")
     return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
 
 
 def _class_names(release: Release, annotations: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the verbs and of the nouns, in the order of their ids."""
+    """Return the names of the verbs and of the nouns, in the order of their ids."""
     tables = []
-    for files, id_column in zip((release.verb_files, release.noun_files), release.class_columns, strict=False):
-        path, name_column = find_annotation(annotations, files), release.class_columns[2]
+    *id_columns, name_column = release.class_columns
+    for file, id_column in zip(release.class_files, id_columns, strict=True):
+        path = find_file(annotations, [file])
         rows = read_rows(path, columns=(id_column, name_column))
-        named = {
-            to_int(row[id_column], path=path, number=number, what=id_column): row[name_column] for number, row in rows
-        }
+        named = {line.to_int(row[id_column], id_column): row[name_column] for line, row in rows}
         if sorted(named) != list(range(len(named))) or len(set(named.values())) != len(named):
             raise ManifestError(f"{path}: ids do not count from 0, or a name comes twice; fetch the file again")
         tables.append(tuple(named[place] for place in range(len(named))))
     return tables[0], tables[1]
 
 
-def _read_fps(release: Release, annotations: Path) -> dict[str, float]:
-    path = seek_annotation(annotations, [release.info_file])
-    rows = read_rows(path, columns=(release.info_column, "fps")) if path is not None else ()
-    return {row[release.info_column]: float(row["fps"]) for _, row in rows}
-
-
-def _read_unseen(release: Release, annotations: Path) -> set[str]:
-    path = seek_annotation(annotations, [release.unseen_file]) if release.unseen_file else None
-    return {row["participant_id"] for _, row in read_rows(path, columns=("participant_id",))} if path else set()
+def _read_column(annotations: Path, file: str, *, key: str, value: str) -> dict[str, str]:
+    """Return the values of a column by those of another, of a file that may not be there."""
+    path = seek_file(annotations, [file])
+    return {row[key]: row[value] for _, row in read_rows(path, columns=(key, value))} if path is not None else {}

@@ -13,16 +13,14 @@ from pathlib import Path
 from w3action.data.video import ManifestError
 from w3action.datasets.sets.annotation import (
     choose_splits,
-    class_of,
-    find_annotation,
+    find_file,
     read_class_list,
     read_lines,
+    read_pairs,
     read_rows,
-    seek_annotation,
-    to_int,
+    seek_file,
 )
-from w3action.datasets.sets.listing import Lister, Listing
-from w3action.datasets.sets.something import read_pairs
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 FPS = 12.0
 INSIDE = ("labels", "label", "annotations")
@@ -35,7 +33,7 @@ CLASS_FILES = ("jester-v1-labels.csv", "classInd.txt", "categories.txt", "catego
 
 
 def prepare(root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
-    """Jester.
+    """List Jester.
 
     Args:
         root: holds the folders of frames, or one of `20bn-jester-v1`, `Train`, `Validation`, `Test` that does.
@@ -46,11 +44,11 @@ def prepare(root: Path, *, annotations: Path | None = None, split: str | None = 
         ManifestError: files missing or not of a format.
     """
     folder = annotations or root
-    class_file = seek_annotation(folder, CLASS_FILES, inside=INSIDE)
+    class_file = seek_file(folder, CLASS_FILES, inside=INSIDE)
     numbered = read_class_list(class_file) if class_file is not None else ()
     lister, labels = Lister(root), set()
     for name in choose_splits(split, allowed=list(FILES), default=("train", "val"), name="jester"):
-        path = find_annotation(folder, FILES[name], inside=INSIDE)
+        path = find_file(folder, FILES[name], inside=INSIDE)
         place = Path(FILES[name][1]).stem  # the later release parts its videos into Train, Validation and Test
         for key, label in _read(path, numbered):
             spoken = label.replace("_", " ") if label is not None else None
@@ -61,15 +59,13 @@ def prepare(root: Path, *, annotations: Path | None = None, split: str | None = 
 
 def _read(path: Path, classes: tuple[str, ...]) -> list[tuple[str, str | None]]:
     if path.suffix == ".csv":
-        header = next((line for _, line in read_lines(path)), "")
-        if "video_id" not in header:
+        if "video_id" not in next((line.text for line in read_lines(path)), ""):
             return read_pairs(path)
         return [(row["video_id"], row.get("label") or None) for _, row in read_rows(path, columns=["video_id"])]
     if not classes:
         raise ManifestError(f"{path}: its labels are numbers; put classInd.txt with the class names beside it")
     pairs: list[tuple[str, str | None]] = []
-    for number, line in read_lines(path):
-        key, _, label = line.partition(" ")
-        place = to_int(label, path=path, number=number, what="the label")
-        pairs.append((key, class_of(place, classes, path=path, number=number, first=1)))
+    for line in read_lines(path):
+        key, _, label = line.text.partition(" ")
+        pairs.append((key, line.class_of(line.to_int(label, "the label"), classes, first=1)))
     return pairs

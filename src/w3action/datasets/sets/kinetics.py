@@ -12,15 +12,15 @@ import re
 from pathlib import Path
 
 from w3action.data.video import VIDEO_SUFFIXES, ManifestError
-from w3action.datasets.sets.annotation import choose_splits, read_rows, to_int
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.annotation import choose_splits, read_rows
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 SPLITS = {"train": ("train",), "val": ("val", "validate", "validation"), "test": ("test",)}
 _CLIP = re.compile(r".{11}_\d{6}_\d{6}")
 
 
 def prepare(root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
-    """Kinetics, any release.
+    """List Kinetics, any release.
 
     Args:
         root: the clips lie somewhere below it.
@@ -35,8 +35,8 @@ def prepare(root: Path, *, annotations: Path | None = None, split: str | None = 
     labels: set[str] = set()
     for name in choose_splits(split, allowed=list(SPLITS), default=("train", "val"), name="kinetics"):
         path = _find_csv(annotations or root, SPLITS[name])
-        for number, row in read_rows(path, columns=("youtube_id", "time_start", "time_end")):
-            start, end = (to_int(row[key], path=path, number=number, what=key) for key in ("time_start", "time_end"))
+        for line, row in read_rows(path, columns=("youtube_id", "time_start", "time_end")):
+            start, end = (line.to_int(row[name], name) for name in ("time_start", "time_end"))
             full = f"{row['youtube_id']}_{start:06d}_{end:06d}"
             place = places.get(full) or places.get(row["youtube_id"]) or full
             label = row.get("label") or None
@@ -50,14 +50,13 @@ def _find_csv(folder: Path, names: tuple[str, ...]) -> Path:
     found = sorted(path for base in (folder, folder / "annotations") for path in base.glob("*.csv"))
     matching = [path for path in found if pattern.fullmatch(path.name)]
     if not matching:
-        raise ManifestError(
-            f"{folder}: holds no {names[0]}.csv; give the folder of the CSV files as annotations, or another split"
-        )
+        remedy = "give the folder of the CSV files as annotations, or another split"
+        raise ManifestError(f"{folder}: holds no {names[0]}.csv; {remedy}")
     return matching[0]
 
 
 def _index(root: Path) -> dict[str, str]:
-    """Where each clip lies below the root, by its name without suffix."""
+    """Return where each clip lies below the root, by its name without suffix."""
     places: dict[str, str] = {}
     for folder, folders, files in os.walk(root):
         clips = [name for name in files if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES]

@@ -14,13 +14,13 @@ from pathlib import Path
 from w3action.data.video import ManifestError
 from w3action.datasets.sets.annotation import (
     choose_splits,
-    find_annotation,
+    find_file,
     read_class_list,
     read_json,
-    read_lines,
-    seek_annotation,
+    read_pairs,
+    seek_file,
 )
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 FPS = 12.0
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -28,7 +28,7 @@ INSIDE = ("labels", "label", "annotations")
 
 
 def prepare_v1(root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
-    """Something-Something V1.
+    """List Something-Something V1.
 
     Args:
         root: holds the folders of frames, or `20bn-something-something-v1` that does.
@@ -39,17 +39,17 @@ def prepare_v1(root: Path, *, annotations: Path | None = None, split: str | None
         ManifestError: files missing or not of the format.
     """
     folder, prefix = annotations or root, "something-something-v1"
-    classes = sorted(read_class_list(find_annotation(folder, [f"{prefix}-labels.csv"], inside=INSIDE)))
+    classes = sorted(read_class_list(find_file(folder, [f"{prefix}-labels.csv"], inside=INSIDE)))
     lister = Lister(root)
     for name in choose_splits(split, allowed=list(SPLITS), default=("train", "val"), name="something_v1"):
-        path = find_annotation(folder, [f"{prefix}-{SPLITS[name]}.csv"], inside=INSIDE)
+        path = find_file(folder, [f"{prefix}-{SPLITS[name]}.csv"], inside=INSIDE)
         for key, label in read_pairs(path):
             lister.add(f"20bn-{prefix}/{key}", key, label=label, split=name, fps=FPS)
     return lister.finish(classes)
 
 
 def prepare_v2(root: Path, *, annotations: Path | None = None, split: str | None = None) -> Listing:
-    """Something-Something V2.
+    """List Something-Something V2.
 
     Args:
         root: holds the videos, or `20bn-something-something-v2` that does.
@@ -61,30 +61,21 @@ def prepare_v2(root: Path, *, annotations: Path | None = None, split: str | None
         ManifestError: files missing or not of the format.
     """
     folder, prefix = annotations or root, "something-something-v2"
-    ids = read_json(find_annotation(folder, _names_v2("labels"), inside=INSIDE))
+    ids = read_json(find_file(folder, _names_v2("labels"), inside=INSIDE))
     if not isinstance(ids, dict) or not all(str(place).isdigit() for place in ids.values()):
         raise ManifestError(f"{folder}: the labels are no object of names and numbers; fetch the file again")
     classes = sorted(ids, key=lambda name: int(ids[name]))
-    answers = seek_annotation(folder, ["test-answers.csv", f"{prefix}-test-answers.csv"], inside=INSIDE)
+    answers = seek_file(folder, ["test-answers.csv", f"{prefix}-test-answers.csv"], inside=INSIDE)
     default = ("train", "val") if answers is None else ("train", "val", "test")
     lister = Lister(root)
     for name in choose_splits(split, allowed=list(SPLITS), default=default, name="something_v2"):
         if name == "test" and answers is not None:
-            rows = [(key, label) for key, label in read_pairs(answers)]
+            rows = read_pairs(answers)
         else:
-            rows = _read_v2(find_annotation(folder, _names_v2(SPLITS[name]), inside=INSIDE), labelled=name != "test")
+            rows = _read_v2(find_file(folder, _names_v2(SPLITS[name]), inside=INSIDE), labelled=name != "test")
         for key, label in rows:
             lister.add(f"20bn-{prefix}/{key}.webm", f"{key}.webm", label=label, split=name, fps=FPS)
     return lister.finish(classes)
-
-
-def read_pairs(path: Path) -> list[tuple[str, str | None]]:
-    """(id, label) of lines `id;label`, or `id` where labels are not published."""
-    pairs = []
-    for _, line in read_lines(path):
-        key, _, label = line.partition(";")
-        pairs.append((key.strip(), label.strip() or None))
-    return pairs
 
 
 def _names_v2(name: str) -> list[str]:

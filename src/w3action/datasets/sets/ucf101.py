@@ -9,8 +9,8 @@ no training video is held out.
 from pathlib import Path
 
 from w3action.data.video import ManifestError
-from w3action.datasets.sets.annotation import choose_splits, find_annotation, read_class_list, read_lines
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.annotation import choose_splits, find_file, read_class_list, read_lines
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 INSIDE = ("ucfTrainTestlist", "annotations")
 FILES = {"train": "trainlist", "val": "testlist"}
@@ -18,7 +18,7 @@ FPS = 25.0
 
 
 def prepare(root: Path, *, annotations: Path | None = None, split: str | None = None, fold: int = 1) -> Listing:
-    """UCF101, one of its three splits.
+    """List UCF101, one of its three splits.
 
     Args:
         root: holds the class folders, or `UCF-101` that does.
@@ -32,10 +32,10 @@ def prepare(root: Path, *, annotations: Path | None = None, split: str | None = 
     if fold not in (1, 2, 3):
         raise ManifestError(f"ucf101 has the folds 1, 2 and 3, not {fold}; give one of them")
     folder = annotations or root
-    classes = read_class_list(find_annotation(folder, ["classInd.txt"], inside=INSIDE))
+    classes = read_class_list(find_file(folder, ["classInd.txt"], inside=INSIDE))
     lister = Lister(root)
     for name in choose_splits(split, allowed=list(FILES), default=list(FILES), name="ucf101"):
-        for _, line in read_lines(find_annotation(folder, [f"{FILES[name]}{fold:02d}.txt"], inside=INSIDE)):
-            place = line.split()[0]
+        for line in read_lines(find_file(folder, [f"{FILES[name]}{fold:02d}.txt"], inside=INSIDE)):
+            place = line.text.split()[0]
             lister.add(place, f"UCF-101/{place}", label=place.split("/")[0], split=name, fps=FPS)
     return lister.finish(classes)

@@ -28,6 +28,7 @@ from w3action.datasets.pack.options import ENCODERS, PackOptions
 
 MAX_CHUNK_BYTES = 96 << 20  # of RGB frames held at once; a longer video is decoded in several goes
 CLOCK = 90_000  # ticks per second of the packed videos
+_X264_OPTIONS = {"preset": "veryfast", "tune": "fastdecode", "sc_threshold": "0", "bf": "0", "mbtree": "0"}
 
 Chunk = tuple[UInt8[np.ndarray, "n h w 3"], Float64[np.ndarray, " n"]]  # frames and their times in seconds
 
@@ -39,10 +40,7 @@ class Packed:
     data: bytes | None
     suffix: str
     num_bytes: int
-    num_frames: int
-    fps: float
-    width: int
-    height: int
+    info: VideoInfo
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Failure:
 
 
 def pack_video(video: Video, options: PackOptions) -> Packed | Failure:
-    """Encode or, to copy it, check one entry of a manifest; a fault of the video is returned, not raised.
+    """Encode or, to copy it, check one video of a manifest; a fault of the video is returned, not raised.
 
     Args:
         video: what to read.
@@ -66,8 +64,8 @@ def pack_video(video: Video, options: PackOptions) -> Packed | Failure:
     try:
         if options.copy:
             size = video.path.stat().st_size if video.path.exists() else 0
-            return _packed(None, probe(video.path), suffix=video.path.suffix.lower(), num_bytes=size)
-        data, num_frames = encode_mp4(read_chunks(video, short_side=options.short_side), options)
+            return Packed(None, video.path.suffix.lower(), size, probe(video.path))
+        data, num_frames = encode_chunks(read_chunks(video, short_side=options.short_side), options)
         info = probe(io.BytesIO(data))
         with open_frames(io.BytesIO(data)) as frames:
             frames.read([frames.count - 1])  # the last frame is there, not only listed
@@ -79,23 +77,11 @@ def pack_video(video: Video, options: PackOptions) -> Packed | Failure:
         return Failure(
             "frame count", f"{video.path}: {num_frames} frames in the source but {info.num_frames} after packing"
         )
-    return _packed(data, info, suffix=".mp4", num_bytes=len(data))
-
-
-def _packed(data: bytes | None, info: VideoInfo, *, suffix: str, num_bytes: int) -> Packed:
-    return Packed(
-        data=data,
-        suffix=suffix,
-        num_bytes=num_bytes,
-        num_frames=info.num_frames,
-        fps=info.fps,
-        width=info.width,
-        height=info.height,
-    )
+    return Packed(data, ".mp4", len(data), info)
 
 
 def read_chunks(video: Video, *, short_side: int | None) -> Iterator[Chunk]:
-    """All frames of an entry in order, scaled down (never up) to `short_side`, some at a time.
+    """Give all frames of a video in order, scaled down (never up) to `short_side`, some at a time.
 
     Raises:
         DecodeError: as for `open_frames`.
@@ -108,19 +94,20 @@ def read_chunks(video: Video, *, short_side: int | None) -> Iterator[Chunk]:
             yield clip.frames.permute(1, 2, 3, 0).numpy(), clip.pts_seconds.numpy()
 
 
-def encode_mp4(chunks: Iterator[Chunk], options: PackOptions) -> tuple[bytes, int]:
-    """(bytes of an MP4, number of frames) of at least one frame; the first one is shown at time 0.
+def encode_chunks(chunks: Iterator[Chunk], options: PackOptions) -> tuple[bytes, int]:
+    """Return (bytes of an MP4, number of frames) of at least one frame; the first one is shown at time 0.
 
     Raises:
-        DecodeError: by `chunks`.
-        FFmpegError: by the encoder.
+        DecodeError: `chunks` raises it.
+        FFmpegError: the encoder does.
     """
     frames, seconds = next(chunks)
     start, num_frames, last_tick = float(seconds[0]), 0, -1
     rate = Fraction(_mean_fps(seconds)).limit_denominator(1001)
     reformatter, file = VideoReformatter(), io.BytesIO()
+    x264_options = {**_X264_OPTIONS, "crf": str(options.crf), "g": str(options.gop), "keyint_min": str(options.gop)}
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream(ENCODERS[options.codec], rate=rate, options=_x264_options(options))
+        stream = container.add_stream(ENCODERS[options.codec], rate=rate, options=x264_options)
         assert isinstance(stream, av.VideoStream)
         height, width = (max(2, side - side % 2) for side in frames.shape[1:3])
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -139,22 +126,8 @@ def encode_mp4(chunks: Iterator[Chunk], options: PackOptions) -> tuple[bytes, in
     return file.getvalue(), num_frames
 
 
-def _x264_options(options: PackOptions) -> dict[str, str]:
-    gop = str(options.gop)
-    return {
-        "preset": "veryfast",
-        "tune": "fastdecode",
-        "crf": str(options.crf),
-        "g": gop,
-        "keyint_min": gop,
-        "sc_threshold": "0",
-        "bf": "0",
-        "mbtree": "0",
-    }
-
-
 def _mean_fps(seconds: Float64[np.ndarray, " n"]) -> float:
-    """Frames per second for the encoder's rate control; the frames' own times are what is stored."""
+    """Return frames per second for the encoder's rate control; the frames' own times are what is stored."""
     span = float(seconds[-1] - seconds[0])
     return float(np.clip((len(seconds) - 1) / span, 1, 1000)) if span > 0 else NOMINAL_FPS
 

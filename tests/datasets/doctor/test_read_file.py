@@ -6,22 +6,22 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from drawn_videos import VP9_FAST, X264_GOP, remux
 from PIL import Image
 
 from w3action.data.video import Video
-from w3action.datasets.doctor.entries import group_by_file
-from w3action.datasets.doctor.facts import FileFacts
-from w3action.datasets.doctor.read_entry import read_entry
+from w3action.datasets.doctor.facts import FileFacts, group_by_file
+from w3action.datasets.doctor.read_file import read_file
 
 DEEP_OR_NOT = pytest.mark.parametrize("deep", [False, True])
 
 
 def read(path: Path, *, deep: bool = False, **place) -> FileFacts:
-    (entry,) = group_by_file((Video(path, 0, **place),))
-    return read_entry(entry, deep=deep)
+    (file,) = group_by_file((Video(path, 0, **place),))
+    return read_file(file, deep=deep)
 
 
 def kinds(facts: FileFacts) -> list[str]:
@@ -132,13 +132,13 @@ class TestFaults:
             path = folder / "secret.mp4"
             shutil.copy(draw_video("x264.mp4", options=X264_GOP), path)
             path.chmod(0)
-            (entry,) = group_by_file((Video(path, 0),))
+            (file,) = group_by_file((Video(path, 0),))
             ours, theirs = multiprocessing.Pipe()
 
             def try_it() -> None:
                 if nobody is not None:
                     os.setuid(nobody)
-                theirs.send(kinds(read_entry(entry, deep=False)))
+                theirs.send(kinds(read_file(file, deep=False)))
 
             process = multiprocessing.get_context("fork").Process(target=try_it)
             process.start()
@@ -172,6 +172,18 @@ class TestFaults:
         assert kinds(read(broken, deep=True)) == ["damaged"]
         no_key = remux(source, tmp_path / "no_key.mkv", keep=lambda position: 0 < position < 8)
         assert kinds(read(no_key)) == ["damaged"]
+
+    def test_what_stands_in_place_of_a_video_is_said(self, tmp_path):
+        path = tmp_path / "sound.wav"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+            frame.rate = 8000
+            container.mux(stream.encode(frame))
+        (tmp_path / "text.mp4").write_text("this is no video\n" * 40)
+        assert read(path).problems == (("no_video_stream", "holds only audio"),)
+        (problem,) = read(tmp_path / "text.mp4").problems
+        assert problem.message == "cannot be opened as a video (Invalid data found when processing input)"
 
 
 class TestRealMedia:
@@ -236,6 +248,6 @@ class TestStoredFlow:
         other = images[0].read_bytes().replace(b"\x10", b"\x11", 1)
         images[0].write_bytes(other)
         first, second, changed = (
-            read_entry(entry, deep=False) for entry in group_by_file(tuple(Video(p, 0) for p in (folder, *copies)))
+            read_file(file, deep=False) for file in group_by_file(tuple(Video(p, 0) for p in (folder, *copies)))
         )
         assert first.digest == second.digest != changed.digest

@@ -9,11 +9,10 @@ A run on the videos computes the flow of every sample anew, some 40 flows of 8 s
 row that is a span of its video has a folder of its own. Killed and started again, it goes on where it was.
 """
 
-import csv
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -27,10 +26,11 @@ from w3action.data.manifest import Manifest
 from w3action.data.open_frames import open_frames
 from w3action.data.source import DecodeError
 from w3action.data.video import Video, identity
-from w3action.files import whole_file, write_lines, write_text
+from w3action.datasets.parquet_manifest import write_class_lists
+from w3action.files import write_csv, write_text
 from w3action.workers import Lost, run_jobs
 
-MANIFEST_FILE, CLASSES_FILE, FAILED_FILE, ABOUT_FILE = "manifest.csv", "classes.txt", "failed.csv", "flow.json"
+MANIFEST_FILE, FAILED_FILE, ABOUT_FILE = "manifest.csv", "failed.csv", "flow.json"
 FRAMES_AT_ONCE = 128  # in memory, of a long video
 QUALITY = 95  # of JPEG: noise of about one level, 0.16 pixels
 
@@ -67,11 +67,8 @@ def write_flow(
     """
     import_opencv()
     out = Path(out)
-    for name, value in {"short_side": short_side, "num_workers": num_workers}.items():
-        if value is not None and value < 1:
-            raise ValueError(
-                f"{name} is {value} but must be at least 1: give for example {256 if 'side' in name else 4}"
-            )
+    if short_side < 1:
+        raise ValueError(f"short_side is {short_side} but must be at least 1: give for example 256")
     _claim(out, {"short_side": short_side, "max_pixels": MAX_PIXELS, "method": "DIS, medium"})
     names = [identity(video, source=manifest.source).lstrip("/") for video in manifest.videos]
     jobs = _jobs(names, manifest.videos)
@@ -86,16 +83,15 @@ def write_flow(
     good = [row for row, name in enumerate(names) if name not in reasons]
     if not good:
         raise ValueError(f"{manifest.source}: no video can be read, the first because {next(iter(reasons.values()))}")
-    for column, part in manifest.by_labelling().items():
-        write_lines(out / (f"classes_{column}.txt" if column else CLASSES_FILE), part.classes)
+    write_class_lists(out, {column: part.classes for column, part in manifest.by_labelling().items()})
     if reasons:
-        _write_table(out / FAILED_FILE, ["path", "reason"], ([str(jobs[n].path), why] for n, why in reasons.items()))
+        write_csv(out / FAILED_FILE, ["path", "reason"], ([str(jobs[n].path), why] for n, why in reasons.items()))
     else:
         (out / FAILED_FILE).unlink(missing_ok=True)
-    columns = {"path": names, **manifest.label_names(), "split": [video.split or "" for video in manifest.videos]}
-    if any(video.fps for video in manifest.videos):
-        columns["fps"] = [str(video.fps or "") for video in manifest.videos]
-    _write_table(out / MANIFEST_FILE, list(columns), ([column[row] for column in columns.values()] for row in good))
+    columns = {"path": names, **manifest.label_names(), "split": [video.split for video in manifest.videos]}
+    rates = [video.fps for video in manifest.videos]
+    columns |= {"fps": rates} if any(rates) else {}
+    write_csv(out / MANIFEST_FILE, list(columns), ([column[row] for column in columns.values()] for row in good))
     return WrittenFlow(out / MANIFEST_FILE, len(good), len(reasons))
 
 
@@ -112,7 +108,7 @@ def _claim(out: Path, about: dict) -> None:
 
 
 def _jobs(names: Sequence[str], videos: Sequence[Video]) -> dict[str, Video]:
-    """Each folder's video; one that is listed twice, with two labels, say, is computed once."""
+    """Return the video of each folder; one that is listed twice, as with two labels, is computed once."""
     jobs: dict[str, Video] = {}
     for name, video in zip(names, videos, strict=True):
         if jobs.setdefault(name, video).path != video.path:
@@ -136,9 +132,8 @@ def _write_one(out: Path, short_side: int, job: tuple[str, Video]) -> str | None
     try:
         for number, levels in enumerate(_flows_of(video, short_side), start=1):
             for axis, plane in zip("xy", np.moveaxis(levels, -1, 0), strict=True):
-                Image.fromarray(np.ascontiguousarray(plane)).save(
-                    part / f"flow_{axis}_{number:05d}.jpg", quality=QUALITY
-                )
+                image = Image.fromarray(np.ascontiguousarray(plane))
+                image.save(part / f"flow_{axis}_{number:05d}.jpg", quality=QUALITY)
     except (DecodeError, FrameSizeError) as error:
         shutil.rmtree(part)
         return str(error)
@@ -147,17 +142,10 @@ def _write_one(out: Path, short_side: int, job: tuple[str, Video]) -> str | None
 
 
 def _flows_of(video: Video, short_side: int) -> Iterator[np.ndarray]:
-    """Levels (h, w, 2) of every flow in turn, of FRAMES_AT_ONCE frames at a time."""
+    """Give the levels (h, w, 2) of every flow in turn, reading FRAMES_AT_ONCE frames at a time."""
     with open_frames(video, short_side=short_side) as frames:
         last = frames.count - 1
         for start in range(0, max(1, last), FRAMES_AT_ONCE - 1):  # the last frame of a piece is the first of the next
             piece = frames.read(np.arange(start, min(start + FRAMES_AT_ONCE, frames.count))).frames
             pairs = [(i, i + 1) for i in range(piece.shape[1] - 1)] or [(0, 0)]
             yield from to_levels(compute_flows(piece, pairs))
-
-
-def _write_table(path: Path, columns: list[str], rows: Iterable[list[str]]) -> None:
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows(rows)

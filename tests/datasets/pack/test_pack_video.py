@@ -9,9 +9,9 @@ from PIL import Image
 from reading import decode
 
 from w3action.data import Video, probe
-from w3action.datasets.pack import encode as encode_module
-from w3action.datasets.pack.encode import Failure, Packed, encode_mp4, pack_video, read_chunks
+from w3action.datasets.pack import pack_video as pack_module
 from w3action.datasets.pack.options import PackOptions
+from w3action.datasets.pack.pack_video import Failure, Packed, encode_chunks, pack_video, read_chunks
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def test_frames_and_times_are_those_of_the_source(source):
     assert read_numbers(after.frames) == list(range(60))
     assert difference(before.frames, after.frames) < 6  # the drawing is noise of full colour
     assert np.allclose(before.pts_seconds, after.pts_seconds, atol=2e-5)
-    assert (packed.num_frames, packed.width, packed.height, packed.suffix) == (60, 128, 96, ".mp4")
-    assert packed.fps == pytest.approx(25, abs=0.01)
+    assert (packed.info.num_frames, packed.info.width, packed.info.height, packed.suffix) == (60, 128, 96, ".mp4")
+    assert packed.info.fps == pytest.approx(25, abs=0.01)
     assert packed.num_bytes == len(packed.data)
 
 
@@ -74,7 +74,7 @@ def test_a_span_is_cut_out_and_starts_at_time_zero(source, span, numbers):
 @pytest.mark.parametrize(("short_side", "size"), [(None, (128, 96)), (256, (128, 96)), (96, (128, 96)), (48, (64, 48))])
 def test_frames_are_scaled_down_and_never_up(source, short_side, size):
     packed = pack_video(Video(path=source, label=0), PackOptions(short_side=short_side))
-    assert (packed.width, packed.height) == size
+    assert (packed.info.width, packed.info.height) == size
 
 
 def test_scaling_is_that_of_decode(source):
@@ -85,7 +85,7 @@ def test_scaling_is_that_of_decode(source):
 @pytest.mark.parametrize(("size", "even"), [((7, 5), (6, 4)), ((1, 1), (2, 2)), ((6, 1), (6, 2))])
 def test_odd_sizes_become_even(size, even):
     image = np.full((3, size[1], size[0], 3), 200, np.uint8)
-    data, num_frames = encode_mp4(iter([(image, np.arange(3) / 10)]), PackOptions())
+    data, num_frames = encode_chunks(iter([(image, np.arange(3) / 10)]), PackOptions())
     info = probe(io.BytesIO(data))
     assert (num_frames, info.num_frames, info.width, info.height) == (3, 3, *even)
     assert np.abs(decode(io.BytesIO(data), np.arange).frames.numpy().astype(int) - 200).max() <= 4
@@ -94,12 +94,12 @@ def test_odd_sizes_become_even(size, even):
 def test_times_of_a_variable_rate_are_kept():
     times = np.array([5.0, 5.04, 5.5, 5.52, 9.0])
     images = np.stack([draw_frame(number, 64, 48) for number in range(5)])
-    data, _ = encode_mp4(iter([(images, times)]), PackOptions())
+    data, _ = encode_chunks(iter([(images, times)]), PackOptions())
     assert decode(io.BytesIO(data), np.arange).pts_seconds.tolist() == pytest.approx((times - 5).tolist(), abs=2e-5)
 
 
 def test_a_long_video_is_read_in_several_goes(source, monkeypatch):
-    monkeypatch.setattr(encode_module, "MAX_CHUNK_BYTES", 7 * 3 * 128 * 96)
+    monkeypatch.setattr(pack_module, "MAX_CHUNK_BYTES", 7 * 3 * 128 * 96)
     whole = Video(path=source, label=0, first_frame=3, num_frames=50)
     lengths = [len(frames) for frames, _ in read_chunks(whole, short_side=None)]
     assert lengths == [7] * 7 + [1]
@@ -110,16 +110,16 @@ def test_a_long_video_is_read_in_several_goes(source, monkeypatch):
 def test_a_folder_of_images_has_the_rate_that_is_given(image_folder, fps, found):
     packed = pack_video(Video(path=image_folder, label=0, first_frame=2, num_frames=8, fps=fps), PackOptions())
     assert read_numbers(frames_of(packed)) == list(range(2, 10))
-    assert packed.fps == pytest.approx(found, abs=0.01)
+    assert packed.info.fps == pytest.approx(found, abs=0.01)
 
 
 def test_a_file_of_its_own_has_its_own_rate(source):
-    assert pack_video(Video(path=source, label=0, fps=12.0), PackOptions()).fps == pytest.approx(25, abs=0.01)
+    assert pack_video(Video(path=source, label=0, fps=12.0), PackOptions()).info.fps == pytest.approx(25, abs=0.01)
 
 
 def test_copying_checks_and_changes_nothing(source):
     packed = pack_video(Video(path=source, label=0), PackOptions(copy=True))
-    assert packed == Packed(None, ".mp4", source.stat().st_size, 60, packed.fps, 128, 96)
+    assert packed == Packed(None, ".mp4", source.stat().st_size, probe(source))
 
 
 @pytest.mark.parametrize("copy", [False, True])
@@ -135,15 +135,15 @@ def test_what_cannot_be_read_is_told_and_not_raised(tmp_path, source, copy):
 def test_a_frame_lost_on_the_way_is_a_failure(source, monkeypatch):
     def encode_without_the_last(chunks, options):
         frames, seconds = next(chunks)
-        data, _ = encode_mp4(iter([(frames[:-1], seconds[:-1])]), options)
+        data, _ = encode_chunks(iter([(frames[:-1], seconds[:-1])]), options)
         return data, len(frames)
 
-    monkeypatch.setattr(encode_module, "encode_mp4", encode_without_the_last)
+    monkeypatch.setattr(pack_module, "encode_chunks", encode_without_the_last)
     failure = pack_video(Video(path=source, label=0), PackOptions())
     assert failure == Failure("frame count", f"{source}: 60 frames in the source but 59 after packing")
 
 
 def test_equal_frames_make_equal_bytes():
     images = np.stack([draw_frame(number, 64, 48) for number in range(33)])
-    made = {encode_mp4(iter([(images, np.arange(33) / 25)]), PackOptions())[0] for _ in range(8)}
+    made = {encode_chunks(iter([(images, np.arange(33) / 25)]), PackOptions())[0] for _ in range(8)}
     assert len(made) == 1

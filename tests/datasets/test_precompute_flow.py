@@ -9,7 +9,7 @@ from reading import read
 from w3action.data import Manifest, Video, read_manifest
 from w3action.data.flow import to_pixels
 from w3action.data.video import identity
-from w3action.datasets.flow_write import write_flow
+from w3action.datasets.precompute_flow import write_flow
 
 pytest.importorskip("cv2", reason="OpenCV is an extra")
 
@@ -34,7 +34,7 @@ def folders(out):
 
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_the_written_flow_is_the_computed_flow(manifest, tmp_path, num_workers, monkeypatch):
-    monkeypatch.setattr("w3action.datasets.flow_write.FRAMES_AT_ONCE", 6)  # 14 frames: three parts
+    monkeypatch.setattr("w3action.datasets.precompute_flow.FRAMES_AT_ONCE", 6)  # 14 frames: three parts
     done = []
     written = write_flow(
         manifest, tmp_path / "flow", short_side=48, num_workers=num_workers, on_video=lambda: done.append(1)
@@ -47,10 +47,10 @@ def test_the_written_flow_is_the_computed_flow(manifest, tmp_path, num_workers, 
     for video, flow in zip(manifest.videos, stored.videos, strict=False):
         assert identity(flow, source=stored.source) == identity(video, source=manifest.source)
         computed = to_pixels(read(video, np.arange, short_side=48, modality="flow").frames)
-        found = to_pixels(read(flow, np.arange, short_side=48, modality="flow").frames)
-        assert found.shape == computed.shape
-        assert (found - computed).abs().mean() < 0.2  # JPEG's noise
-        assert torch.allclose(found.mean(dim=(2, 3)), computed.mean(dim=(2, 3)), atol=0.1)
+        stored_flow = to_pixels(read(flow, np.arange, short_side=48, modality="flow").frames)
+        assert stored_flow.shape == computed.shape
+        assert (stored_flow - computed).abs().mean() < 0.2  # JPEG's noise
+        assert torch.allclose(stored_flow.mean(dim=(2, 3)), computed.mean(dim=(2, 3)), atol=0.1)
     failed = (tmp_path / "flow" / "failed.csv").read_text().splitlines()
     assert failed[0] == "path,reason"
     assert len(failed) == 2
@@ -102,4 +102,5 @@ def test_several_labellings_and_rates_go_along(manifest, tmp_path):
     stored = read_manifest(write_flow(videos, tmp_path / "flow", num_workers=1).manifest, label_column="verb,noun")
     assert stored.classes == videos.classes == ("verb: open", "noun: cup", "noun: door")
     assert [(v.label, v.others, v.fps) for v in stored.videos] == [(0, (2,), 25)]
-    assert read(stored.videos[0], lambda _: [5], modality="flow").pts_seconds.item() == 5 / 25
+    clip = read(stored.videos[0], lambda _: np.array([5]), modality="flow")
+    assert clip.pts_seconds.item() == 5 / 25

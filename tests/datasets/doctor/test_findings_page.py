@@ -13,8 +13,8 @@ from PIL import Image
 from w3action.data import Manifest
 from w3action.data.video import Video
 from w3action.datasets.doctor import check_videos, write_page
-from w3action.datasets.doctor.glance import take_histograms
-from w3action.datasets.doctor.pictures import choose_rows
+from w3action.datasets.doctor.findings_page import choose_rows
+from w3action.datasets.doctor.verdict import take_histograms
 
 NAMES = ("cut", "<b>pour</b> & stir", "never")
 
@@ -65,4 +65,4 @@ def test_rows_are_spread(number, expected):
 
 
 def test_nothing_to_show():
-    assert [histogram.counts for histogram in take_histograms([])] == [()] * 5
+    assert list(take_histograms([]).values()) == [{}] * 5

@@ -4,7 +4,7 @@ from pyarrow import parquet
 
 from w3action.data import ManifestError, read_manifest
 from w3action.datasets.sets import prepare
-from w3action.datasets.sets.own import prepare_csv, prepare_folder
+from w3action.datasets.sets.own_set import prepare_csv, prepare_folder
 
 
 def test_classes_in_an_order_of_one_s_own(tmp_path):
@@ -23,7 +23,7 @@ def test_paths_out_of_the_root_are_refused(tmp_path, path):
     with pytest.raises(ManifestError, match="leads out of"):
         prepare_csv(tmp_path / "media", annotations=table)
     listing = prepare_csv(tmp_path / "media", annotations=table, allow_outside=True)
-    assert len(listing.entries) == (0 if path.startswith("/") else 1)
+    assert len(listing.videos) == (0 if path.startswith("/") else 1)
 
 
 def test_what_is_no_table(tmp_path):
@@ -37,7 +37,7 @@ def test_what_is_no_table(tmp_path):
 def test_the_rate_of_a_table_is_kept(tmp_path):
     touch(tmp_path, "1.mp4")
     table = write(tmp_path / "table.csv", "path,label,fps", "1.mp4,wave,12")
-    assert prepare_csv(tmp_path, annotations=table).entries[0].fps == 12
+    assert prepare_csv(tmp_path, annotations=table).videos[0].fps == 12
 
 
 def test_further_columns_of_a_table_train_as_labellings(tmp_path):
@@ -57,6 +57,6 @@ def test_further_columns_of_a_table_train_as_labellings(tmp_path):
     assert [video.labels for video in manifest.videos] == [(0, 3), (1, 3), (1, 2)]
     assert parquet.read_table(tmp_path / "out/m.parquet")["take"].to_pylist() == ["007", None, "008"]
     one = prepare_csv(tmp_path, annotations=table, split="train")
-    assert [entry.more["verb"] for entry in one.entries] == ["open", "close"]
+    assert [video.more["verb"] for video in one.videos] == ["open", "close"]
     same = prepare_csv(tmp_path, annotations=table, split="validation")  # another name of "val"
-    assert [entry.more["verb"] for entry in same.entries] == ["close"]
+    assert [video.more["verb"] for video in same.videos] == ["close"]

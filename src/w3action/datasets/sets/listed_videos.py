@@ -1,29 +1,28 @@
-"""What an adapter gives: the entries of a data set, found on disk, and the class names in its official order.
+"""What an adapter gives: the videos of a data set, found on disk, and the class names in their official order.
 
-A `Lister` is filled entry by entry. It looks for each video below the data set's root, as a file with any video
+A `Lister` is filled video by video. It looks for each one below the data set's root, as a file with any video
 suffix (annotations say .avi where a copy is .mp4) or as a folder of images, and keeps account of those that are not
 there. Folders are listed once, so that 200,000 videos cost no 200,000 questions to the disk.
 """
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from w3action.data.frame_folder import list_images
-from w3action.data.video import VIDEO_SUFFIXES, ManifestError
+from w3action.data.video import VIDEO_SUFFIXES, ManifestError, Span
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedVideo:
     """One row of a manifest.
 
     Attributes:
         path: a video file or a folder of images; it exists.
         label: class name; None in a split whose labels are not published.
         split: "train", "val", "test", or a split's own name.
-        start_seconds, end_seconds: the span [start, end) of a file.
-        first_frame, num_frames: the span [first, first + num) of a folder, from 0.
+        span: which part of it; of a folder in frames.
         fps: frames per second, where the data set says so.
         total_frames: images in the folder; None for a file.
         more: further columns, for example {"verb": "take"}.
@@ -32,10 +31,7 @@ class Entry:
     path: Path
     label: str | None
     split: str | None
-    start_seconds: float | None = None
-    end_seconds: float | None = None
-    first_frame: int | None = None
-    num_frames: int | None = None
+    span: Span = field(default_factory=Span)
     fps: float | None = None
     total_frames: int | None = None
     more: Mapping[str, str] = field(default_factory=dict)
@@ -43,23 +39,23 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """A data set: its entries, its classes in the order of their ids, and what was listed but not found.
+    """A data set: its videos, its classes in the order of their ids, and what was listed but not found.
 
     Attributes:
-        entries: what was found.
+        videos: what was found.
         classes: names of the labels.
-        missing: one line for each entry that was not found, or found incomplete.
+        missing: one line for each video that was not found, or not whole.
         more_classes: names for further label columns, for example {"verb": ("take", "put")}.
     """
 
-    entries: tuple[Entry, ...]
+    videos: tuple[ListedVideo, ...]
     classes: tuple[str, ...]
     missing: tuple[str, ...] = ()
     more_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Lister:
-    """Collects the entries of one data set.
+    """Collect the videos of one data set.
 
     Args:
         root: the folder below which videos lie.
@@ -74,7 +70,7 @@ class Lister:
             raise ManifestError(f"{root}: no such folder; give the folder that holds the videos")
         self.root, self.allow_outside = root, allow_outside
         self._base = os.path.abspath(root)
-        self.entries: list[Entry] = []
+        self.videos: list[ListedVideo] = []
         self.missing: list[str] = []
         self._found: dict[tuple[str, ...], Path | None] = {}
         self._folders: dict[str, tuple[set[str], dict[str, str]]] = {}
@@ -90,7 +86,7 @@ class Lister:
         fps: float | None = None,
         more: Mapping[str, str] | None = None,
     ) -> None:
-        """Look for one video or span of it and note it down.
+        """Look for one video, or a span of one, and note it down.
 
         Args:
             places: where the video may lie, relative to the root; the first that exists counts.
@@ -99,7 +95,7 @@ class Lister:
             seconds: (start, end) of its span in a file; a folder knows no times and takes `frames`.
             frames: (first frame from 0, number of frames, None to the end): its span in a folder, and in a file that
                 has none in seconds.
-            total_frames: as many images from the first on belong to the video, where it is a folder.
+            total_frames: where it is a folder, the video is its first so many images.
             fps: frames per second.
             more: further columns.
 
@@ -112,56 +108,43 @@ class Lister:
         if path is None:
             self.missing.append(places[0])
             return
-        entry = Entry(path=path, label=label, split=split, fps=fps, more=more or {})
+        span, num_images = Span(), None
         if not _is_video(path.name):
-            self._add_folder(entry, places[0], frames if frames is not None else (0, total_frames))
+            num_images = len(list_images(path))
+            first, count = frames if frames is not None else (0, total_frames)
+            last = first + (count or 1)  # at least one frame of a span without an end
+            if last > num_images:
+                held = f"of {num_images} images, {last} are listed" if num_images else "without images"
+                self.missing.append(f"{places[0]} (a folder {held})")
+                return
+            if first or count not in (None, num_images):
+                span = Span(first_frame=first, num_frames=count)
         elif seconds != (None, None):
-            self.entries.append(replace(entry, start_seconds=seconds[0], end_seconds=seconds[1]))
+            span = Span(*seconds)
         elif frames is not None:
-            self.entries.append(replace(entry, first_frame=frames[0], num_frames=frames[1]))
-        else:
-            self.entries.append(entry)
-
-    def _add_folder(self, entry: Entry, place: str, frames: tuple[int, int | None]) -> None:
-        num_images = len(list_images(entry.path))
-        first, count = frames
-        last = first + (count or 1)  # at least one frame of a span without an end
-        if num_images == 0:
-            self.missing.append(f"{place} (a folder without images)")
-        elif last > num_images:
-            self.missing.append(f"{place} (a folder of {num_images} images, {last} are listed)")
-        elif first == 0 and count in (None, num_images):
-            self.entries.append(replace(entry, total_frames=num_images))
-        else:
-            self.entries.append(replace(entry, first_frame=first, num_frames=count, total_frames=num_images))
+            span = Span(None, None, *frames)
+        self.videos.append(ListedVideo(path, label, split, span, fps=fps, total_frames=num_images, more=more or {}))
 
     def finish(self, classes: Sequence[str], *, more_classes: Mapping[str, tuple[str, ...]] | None = None) -> Listing:
-        """Everything that was added.
+        """Return everything that was added.
 
         Raises:
             ManifestError: a label is not among the classes.
         """
         known = set(classes)
-        strange = next((e for e in self.entries if e.label is not None and e.label not in known), None)
+        strange = next((e for e in self.videos if e.label is not None and e.label not in known), None)
         if strange is not None:
-            raise ManifestError(
-                f"{strange.path}: its label {strange.label!r} is not among the {len(known)} classes; the annotation "
-                "files are of different data sets or versions, fetch them again"
-            )
-        return Listing(
-            entries=tuple(self.entries),
-            classes=tuple(classes),
-            missing=tuple(self.missing),
-            more_classes=more_classes or {},
-        )
+            remedy = "the annotation files are of different data sets or versions, fetch them again"
+            said = f"its label {strange.label!r} is not among the {len(known)} classes"
+            raise ManifestError(f"{strange.path}: {said}; {remedy}")
+        return Listing(tuple(self.videos), tuple(classes), tuple(self.missing), more_classes or {})
 
     def _find(self, place: str) -> Path | None:
         # Strings, not Paths: a data set lists some hundred thousand places.
         path = os.path.normpath(os.path.join(self._base, place))
         if not self.allow_outside and not path.startswith(self._base.rstrip(os.sep) + os.sep):
-            raise ManifestError(
-                f"{place!r} leads out of {self.root}; give a root that holds all videos, or allow outside paths"
-            )
+            remedy = "give a root that holds all videos, or allow outside paths"
+            raise ManifestError(f"{place!r} leads out of {self.root}; {remedy}")
         folder, name = os.path.split(path)
         names, name_of_stem = self._folders.get(folder) or self._list(folder)
         if name in names:
@@ -171,20 +154,16 @@ class Lister:
         return None if found is None else Path(folder, found)
 
     def _list(self, folder: str) -> tuple[set[str], dict[str, str]]:
-        """(names of videos and folders, names of videos by stem) in a folder; none if it is not there."""
+        """Return (names of videos and folders, names of videos by stem) in a folder; none if it is not there."""
         names: set[str] = set()
         try:
             with os.scandir(folder) as children:
-                names = {child.name for child in children if _may_be_video(child)}
+                names = {child.name for child in children if _is_video(child.name) or child.is_dir()}
         except OSError:  # not there, or a file: what is listed in it is missing
             pass
         videos = sorted((name for name in names if _is_video(name)), reverse=True)
         self._folders[folder] = names, {os.path.splitext(name)[0]: name for name in videos}
         return self._folders[folder]
-
-
-def _may_be_video(child: os.DirEntry[str]) -> bool:
-    return _is_video(child.name) or child.is_dir()
 
 
 def _is_video(name: str) -> bool:

@@ -4,13 +4,13 @@ import pytest
 from drawn_sets import touch, touch_frames
 
 from w3action.data import ManifestError
-from w3action.datasets.sets.listing import Lister
+from w3action.datasets.sets.listed_videos import Lister
 
 
 def found(root, *places: str, **options) -> list[str]:
     lister = Lister(root, **options)
     lister.add(*places, label="a", split=None)
-    return [str(entry.path.relative_to(root)) for entry in lister.entries]
+    return [str(video.path.relative_to(root)) for video in lister.videos]
 
 
 def test_a_video_is_found_under_another_suffix_or_as_frames(tmp_path):
@@ -31,7 +31,7 @@ def test_a_relative_root(tmp_path, monkeypatch):
     for place in ("a", f"{tmp_path}/a.mp4"):
         lister = Lister(Path())
         lister.add(place, label="a", split=None)
-        assert [entry.path for entry in lister.entries] == [tmp_path / "a.mp4"]
+        assert [video.path for video in lister.videos] == [tmp_path / "a.mp4"]
     with pytest.raises(ManifestError, match="leads out of"):
         Lister(Path()).add("../a.mp4", label="a", split=None)
 
@@ -48,7 +48,7 @@ def test_ways_out_can_be_allowed(tmp_path):
     lister = Lister(tmp_path / "root", allow_outside=True)
     lister.add("../a.mp4", label="a", split=None)
     lister.add(str(tmp_path / "root/b.mp4"), label="a", split=None)
-    assert [entry.path for entry in lister.entries] == [tmp_path / "a.mp4", tmp_path / "root/b.mp4"]
+    assert [video.path for video in lister.videos] == [tmp_path / "a.mp4", tmp_path / "root/b.mp4"]
 
 
 def test_spans_fit_what_was_found(tmp_path):
@@ -60,7 +60,10 @@ def test_spans_fit_what_was_found(tmp_path):
         lister.add(place, label=None, split=None, frames=(8, 3))
         lister.add(place, label=None, split=None, frames=(4, None))
         lister.add(place, label=None, split=None, total_frames=7)
-    spans = [(e.path.name, e.start_seconds, e.first_frame, e.num_frames, e.total_frames) for e in lister.entries]
+    spans = [
+        (e.path.name, e.span.start_seconds, e.span.first_frame, e.span.num_frames, e.total_frames)
+        for e in lister.videos
+    ]
     assert spans == [
         ("a.mp4", 1.0, None, None, None),
         ("a.mp4", None, 8, 3, None),

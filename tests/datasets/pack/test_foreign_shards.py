@@ -110,6 +110,20 @@ def test_what_cannot_be_used_is_listed(tmp_path, mp4):
     assert failed["a.tar:2"] == "no label in .cls or .json"
 
 
+def test_an_empty_video_is_listed_and_not_passed_over(tmp_path, mp4):
+    write_tar(tmp_path / "a.tar", [("0.mp4", mp4), ("0.cls", b"0"), ("1.mp4", b""), ("1.cls", b"0")])
+    assert len(read_manifest(index_shards(tmp_path, num_workers=1))) == 1
+    with (tmp_path / "failed.csv").open() as file:
+        assert [row["path"] for row in csv.DictReader(file)] == ["a.tar:1"]
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_an_id_that_no_class_has_is_named(tmp_path, mp4, label):
+    write_tar(tmp_path / "a.tar", [("0.mp4", mp4), ("0.json", json.dumps({"label": label}).encode())])
+    with pytest.raises(ManifestError, match=f"the label '{label}' is not among the 2 classes"):
+        index_shards(tmp_path, classes=["a", "b"], num_workers=1)
+
+
 @pytest.mark.parametrize("name", ["../evil.mp4", "a/../../evil.mp4", "/etc/evil.mp4", "..\\evil.mp4"])
 def test_a_name_that_leads_out_is_refused(tmp_path, mp4, name):
     write_tar(tmp_path / "in" / "a.tar", [(name, mp4), ("0.cls", b"1")])

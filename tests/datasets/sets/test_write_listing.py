@@ -4,19 +4,20 @@ import pytest
 from pyarrow import parquet
 
 from w3action.data import ManifestError, Video, read_manifest
-from w3action.datasets.sets import Entry, Listing, write_parquet
+from w3action.data.video import Span
+from w3action.datasets.sets import ListedVideo, Listing, write_listing
 
 
-def entry(path: Path, **more) -> Entry:
-    return Entry(path=path, label="walk", split="train", **more)
+def video(path: Path, **more) -> ListedVideo:
+    return ListedVideo(path=path, label="walk", split="train", **more)
 
 
 def test_columns_that_nothing_fills_are_left_out(tmp_path):
     out = tmp_path / "out/list.parquet"
     listing = Listing(
-        entries=(entry(tmp_path / "out/a.mp4"), entry(tmp_path / "b.mp4", fps=12.0)), classes=("run", "walk")
+        videos=(video(tmp_path / "out/a.mp4"), video(tmp_path / "b.mp4", fps=12.0)), classes=("run", "walk")
     )
-    write_parquet(listing, out)
+    write_listing(listing, out)
     table = parquet.read_table(out)
     assert table.column_names == ["path", "label", "label_id", "split", "fps"]
     assert table["path"].to_pylist() == ["a.mp4", str(tmp_path / "b.mp4")]  # relative below the manifest's folder
@@ -32,8 +33,8 @@ def test_spans_come_back(tmp_path):
         {"first_frame": 30},
         {},
     ]
-    listing = Listing(entries=tuple(entry(tmp_path / "a", **row) for row in rows), classes=("walk",))
-    write_parquet(listing, tmp_path / "list.parquet")
+    listing = Listing(videos=tuple(video(tmp_path / "a", span=Span(**row)) for row in rows), classes=("walk",))
+    write_listing(listing, tmp_path / "list.parquet")
     assert read_manifest(tmp_path / "list.parquet").videos == tuple(
         Video(path=tmp_path / "a", label=0, split="train", **row) for row in rows
     )
@@ -41,6 +42,6 @@ def test_spans_come_back(tmp_path):
 
 def test_nothing_to_write(tmp_path):
     with pytest.raises(ManifestError, match="there is not one video to list"):
-        write_parquet(Listing(entries=(), classes=("walk",)), tmp_path / "list.parquet")
+        write_listing(Listing(videos=(), classes=("walk",)), tmp_path / "list.parquet")
     with pytest.raises(ManifestError, match=r"give a path that ends in .parquet"):
-        write_parquet(Listing(entries=(entry(tmp_path),), classes=("walk",)), tmp_path / "list.csv")
+        write_listing(Listing(videos=(video(tmp_path),), classes=("walk",)), tmp_path / "list.csv")

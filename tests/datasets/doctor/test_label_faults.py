@@ -7,7 +7,7 @@ import pytest
 from w3action.data.manifest import Manifest
 from w3action.data.video import Video
 from w3action.datasets.doctor.findings import KINDS, SEVERITIES
-from w3action.datasets.doctor.labels import check_labels
+from w3action.datasets.doctor.label_faults import check_labels
 
 
 def manifest_of(counts: dict[str | None, list[int]], names: tuple[str, ...] = ("cut", "pour", "stir")) -> Manifest:

@@ -13,19 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pyarrow as pa
-
 from w3action.data.frame_folder import natural_key
 from w3action.data.manifest import SPLITS, read_classes
 from w3action.data.open_frames import VideoInfo, probe
 from w3action.data.shards import open_member
 from w3action.data.source import DecodeError
 from w3action.data.video import VIDEO_SUFFIXES, ManifestError
-from w3action.datasets.pack.index import write_failed, write_table
+from w3action.datasets.pack.packed_index import INDEX_FILE, SHARD_COLUMNS, VIDEO_COLUMNS, write_failed
 from w3action.datasets.pack.shard_file import hash_file
+from w3action.datasets.parquet_manifest import to_table, write_parquet
 from w3action.workers import Lost, run_jobs
 
-MAX_LABEL_BYTES = 1 << 20  # of a .json or .cls
+LABEL_SUFFIXES, MAX_LABEL_BYTES = {"json", "cls"}, 1 << 20
 
 
 @dataclass
@@ -34,7 +33,8 @@ class _Sample:
 
     shard: Path
     key: str
-    video: tuple[int, int] | None = None  # offset, size
+    byte_offset: int = -1  # below 0 until the video is found
+    num_bytes: int = 0
     label: Any = None
     split: str | None = None
 
@@ -45,7 +45,7 @@ def index_shards(
     label_key: str = "label",
     classes: Sequence[str] | None = None,
     num_workers: int | None = None,
-    on_video: Callable[[], None] | None = None,
+    on_video: Callable[[], None] = lambda: None,
 ) -> Path:
     """Write `index.parquet`, `classes.txt` and `failed.csv` into a folder of tar shards (and of its sub-folders).
 
@@ -77,108 +77,79 @@ def index_shards(
     samples = [sample for shard in shards for sample in _read_samples(shard, folder=folder, label_key=label_key)]
     if not samples:
         raise ManifestError(f"{folder}: no video in {len(shards)} shards; expected members as KEY.mp4 and KEY.cls")
-    names = _class_names(samples, folder=folder, given=classes)
-    jobs = ((sample.shard, *(sample.video or (0, 0))) for sample in samples)
+    names, ids = _resolve(samples, folder=folder, given=classes)
+    jobs = ((sample.shard, sample.byte_offset, sample.num_bytes) for sample in samples)
     rows, failed = [], []
-    for sample, info in zip(samples, run_jobs(_probe_member, jobs, num_workers=num_workers), strict=True):
-        if on_video is not None:
-            on_video()
+    results = zip(samples, run_jobs(_probe_member, jobs, num_workers=num_workers), strict=True)
+    for number, (sample, info) in enumerate(results, start=1):
+        on_video()
         path = sample.shard.relative_to(folder).as_posix()
         if isinstance(info, Lost):
             info = "decoding it ended the process; the file is damaged"
-        reason = info if isinstance(info, str) else None if sample.label is not None else "no label in .cls or .json"
-        if reason is not None:
-            failed.append((len(rows) + len(failed) + 1, f"{path}:{sample.key}", sample.label, "unreadable", reason))
-        else:
-            rows.append((path, sample, info))
+        elif sample.label is None and not isinstance(info, str):
+            info = "no label in .cls or .json"
+        if isinstance(info, str):
+            failed.append((number, f"{path}:{sample.key}", sample.label, "unreadable", info))
+            continue
+        own = {"path": path, "label_id": ids[sample.label], "label": names[ids[sample.label]]}
+        rows.append({**vars(info), "total_frames": info.num_frames, **vars(sample), **own})
     if not rows:
         raise ManifestError(f"{folder}: not one of {len(samples)} videos can be used; first: {failed[0][-1]}")
     write_failed(folder, failed)
-    hashes = {shard.relative_to(folder).as_posix(): (shard.stat().st_size, hash_file(shard)) for shard in shards}
-    return write_table(folder, _table(rows, names=names, hashes=hashes), class_lists={"classes.txt": names})
-
-
-def _table(
-    rows: Sequence[tuple[str, _Sample, VideoInfo]], *, names: tuple[str, ...], hashes: dict[str, tuple[int, str]]
-) -> pa.Table:
-    ids, places = [], []
-    for _, sample, _ in rows:
-        class_id = _class_id(sample.label, names)
-        assert class_id is not None
-        assert sample.video is not None
-        ids.append(class_id)
-        places.append(sample.video)
-    return pa.table(
-        {
-            "path": pa.array([path for path, _, _ in rows], pa.string()),
-            "label": pa.array([names[class_id] for class_id in ids], pa.string()),
-            "label_id": pa.array(ids, pa.int64()),
-            "split": pa.array([sample.split for _, sample, _ in rows], pa.string()),
-            "byte_offset": pa.array([offset for offset, _ in places], pa.int64()),
-            "num_bytes": pa.array([size for _, size in places], pa.int64()),
-            "total_frames": pa.array([info.num_frames for _, _, info in rows], pa.int64()),
-            "fps": pa.array([info.fps for _, _, info in rows], pa.float64()),
-            "width": pa.array([info.width for _, _, info in rows], pa.int64()),
-            "height": pa.array([info.height for _, _, info in rows], pa.int64()),
-            "key": pa.array([sample.key for _, sample, _ in rows], pa.string()),
-            "shard_bytes": pa.array([hashes[path][0] for path, _, _ in rows], pa.int64()),
-            "shard_sha256": pa.array([hashes[path][1] for path, _, _ in rows], pa.string()),
-        }
-    )
+    hashes = {shard: {"shard_bytes": shard.stat().st_size, "shard_sha256": hash_file(shard)} for shard in shards}
+    columns = ["path", "label", "label_id", *VIDEO_COLUMNS, *SHARD_COLUMNS]
+    table = to_table(({**row, **hashes[row["shard"]]} for row in rows), columns)
+    return write_parquet(folder / INDEX_FILE, table, class_lists={"label": names})
 
 
 def _read_samples(shard: Path, *, folder: Path, label_key: str) -> list[_Sample]:
-    """The samples of one tar that hold a video, in their order."""
+    """Return the samples of one tar that hold a video, in their order."""
     samples: dict[str, _Sample] = {}
-    for member, read in _members(shard):
-        place = PurePosixPath(member.name)
-        stem, _, suffix = place.name.partition(".")
-        key = (place.parent / stem).as_posix()
+    for member, key, suffix, content in _members(shard):
         sample = samples.setdefault(key, _Sample(shard, key, split=_split_of(shard, folder=folder)))
-        if f".{suffix.lower()}" in VIDEO_SUFFIXES:
-            if sample.video is not None:
+        if f".{suffix}" in VIDEO_SUFFIXES:
+            if sample.byte_offset >= 0:
                 raise ManifestError(f"{shard}: two videos of the key {key!r}; give every video a key of its own")
-            sample.video = (member.offset_data, member.size)
-        elif suffix.lower() == "cls":
-            sample.label = _number_or_text(read())
-        elif suffix.lower() == "json":
-            told = _json_object(read(), shard=shard, name=member.name)
+            sample.byte_offset, sample.num_bytes = member.offset_data, member.size
+        elif suffix == "cls":
+            sample.label = _number_or_text(content)
+        elif suffix == "json":
+            told = _json_object(content, shard=shard, name=member.name)
             if sample.label is None:
                 sample.label = told.get(label_key)
             if isinstance(told.get("split"), str):
                 sample.split = told["split"]
-    return [sample for sample in samples.values() if sample.video is not None]
+    return [sample for sample in samples.values() if sample.byte_offset >= 0]
 
 
-def _members(shard: Path) -> Iterator[tuple[tarfile.TarInfo, Callable[[], bytes]]]:
-    """Regular members of a tar, each with a function that reads a small one."""
+def _members(shard: Path) -> Iterator[tuple[tarfile.TarInfo, str, str, bytes]]:
+    """Give (member, key, suffix, content if it is a label) of the files in a tar."""
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
-                _check_member(member, shard=shard)
+                path = PurePosixPath(member.name)
+                stem, _, suffix = path.name.partition(".")
+                suffix = suffix.lower()
+                if fault := _fault_of(member, suffix):
+                    raise ManifestError(f"{shard}: the member {member.name!r} {fault}")
+                # Read in memory; nothing is written.
+                file = tar.extractfile(member) if suffix in LABEL_SUFFIXES else None
                 if member.isreg():
-                    yield member, lambda member=member: _read_small(tar, member, shard=shard)
+                    yield member, (path.parent / stem).as_posix(), suffix, file.read() if file is not None else b""
     except (tarfile.TarError, EOFError) as error:
-        raise ManifestError(
-            f"{shard}: cannot be read as an uncompressed tar ({error}); unpack a compressed one, or fetch it again"
-        ) from error
+        remedy = "unpack a compressed one, or fetch it again"
+        raise ManifestError(f"{shard}: cannot be read as an uncompressed tar ({error}); {remedy}") from error
 
 
-def _check_member(member: tarfile.TarInfo, *, shard: Path) -> None:
+def _fault_of(member: tarfile.TarInfo, suffix: str) -> str | None:
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
-        raise ManifestError(f"{shard}: the member {member.name!r} leads out of the archive; such a shard is refused")
+        return "leads out of the archive; such a shard is refused"
     if member.issparse() or not (member.isreg() or member.isdir()):
-        raise ManifestError(
-            f"{shard}: the member {member.name!r} is a link, a device or a sparse file; such a shard is refused"
-        )
-
-
-def _read_small(tar: tarfile.TarFile, member: tarfile.TarInfo, *, shard: Path) -> bytes:
-    if member.size > MAX_LABEL_BYTES:
-        raise ManifestError(f"{shard}: the member {member.name!r} of {member.size} bytes is too large for a label")
-    file = tar.extractfile(member)  # in memory; nothing is written
-    return file.read() if file is not None else b""
+        return "is a link, a device or a sparse file; such a shard is refused"
+    if member.isreg() and suffix in LABEL_SUFFIXES and member.size > MAX_LABEL_BYTES:
+        return f"of {member.size} bytes is too large for a label"
+    return None
 
 
 def _json_object(data: bytes, *, shard: Path, name: str) -> dict:
@@ -199,33 +170,30 @@ def _split_of(shard: Path, *, folder: Path) -> str | None:
     return next((SPLITS[part] for part in reversed(parts) if part in SPLITS), None)
 
 
-def _class_names(samples: Sequence[_Sample], *, folder: Path, given: Sequence[str] | None) -> tuple[str, ...]:
-    names = tuple(given) if given is not None else read_classes(folder / "classes.txt")
+def _resolve(
+    samples: Sequence[_Sample], *, folder: Path, given: Sequence[str] | None
+) -> tuple[tuple[str, ...], dict[int | str, int]]:
+    """Return the class names, and the class id of every label: by its name, or the number itself."""
     for label in (sample.label for sample in samples):
         if label is not None and (isinstance(label, bool) or not isinstance(label, int | str) or label == ""):
             raise ManifestError(f"{folder}: the label {label!r} is no class name or id; give another label_key")
-    labels = {sample.label for sample in samples if sample.label is not None}
-    if names:
-        unknown = sorted(str(label) for label in labels if _class_id(label, names) is None)
-        if unknown:
-            raise ManifestError(
-                f"{folder}: the label {unknown[0]!r} is not among the {len(names)} classes ({len(unknown)} such "
-                "labels); give classes that list all labels, or none"
-            )
-        return names
-    if all(isinstance(label, int) for label in labels):
-        return tuple(str(place) for place in range(max(labels, default=-1) + 1))
-    return tuple(sorted(map(str, labels)))
-
-
-def _class_id(label: int | str, names: tuple[str, ...]) -> int | None:
-    if str(label) in names:
-        return names.index(str(label))
-    return label if isinstance(label, int) and label < len(names) else None
+    labels: set[int | str] = {sample.label for sample in samples if sample.label is not None}
+    names = tuple(given) if given is not None else read_classes(folder / "classes.txt")
+    if not names:
+        numbers = [label for label in labels if isinstance(label, int)]
+        is_numbered = len(numbers) == len(labels)
+        names = tuple(map(str, range(max(numbers, default=-1) + 1) if is_numbered else sorted(map(str, labels))))
+    ids = {name: place for place, name in enumerate(names)}
+    found = {label: ids.get(str(label), label) for label in labels}
+    unknown = sorted(str(label) for label, place in found.items() if place not in range(len(names)))
+    if unknown:
+        said = f"the label {unknown[0]!r} is not among the {len(names)} classes ({len(unknown)} such labels)"
+        raise ManifestError(f"{folder}: {said}; give classes that list all labels, or none")
+    return names, {label: int(place) for label, place in found.items()}
 
 
 def _probe_member(place: tuple[Path, int, int]) -> VideoInfo | str:
-    """What a member holds, or why it cannot be opened."""
+    """Return what a member holds, or why it cannot be opened."""
     shard, offset, size = place
     try:
         with open_member(shard, offset=offset, size=size) as member:

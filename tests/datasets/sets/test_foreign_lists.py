@@ -10,37 +10,37 @@ from reading import read as read_frames
 
 from w3action.data import ManifestError, find_flip_pairs, read_manifest
 from w3action.datasets.sets import prepare
-from w3action.datasets.sets.lists import READERS, Line
-from w3action.datasets.sets.lists import prepare as prepare_list
+from w3action.datasets.sets.foreign_lists import ListedClip, read_list
+from w3action.datasets.sets.foreign_lists import prepare as prepare_list
 
 PATHS = st.text("abz019 _-.,/", min_size=1, max_size=12).map(str.strip).filter(lambda text: text.strip(" ,;"))
 NUMBERS = st.integers(0, 10**6)
 
 
-def read(kind: str, folder: Path, *lines: str) -> list[Line]:
-    return [line for _, line in READERS[kind](write(folder / "list.txt", *lines))]
+def read(kind: str, folder: Path, *lines: str) -> list[ListedClip]:
+    return [clip for _, clip in read_list(kind, write(folder / "list.txt", *lines))]
 
 
 @given(PATHS, NUMBERS, NUMBERS)
 def test_tsm(tmp_path_factory, path, count, label):
     found = read("tsm", tmp_path_factory.getbasetemp(), f"{path} {count} {label}")
-    assert found == [Line(path, label, total_frames=count)]
+    assert found == [ListedClip(path, label, total_frames=count)]
 
 
 @given(PATHS.filter(lambda path: not path[-1].isdigit()), NUMBERS, NUMBERS, NUMBERS)
 def test_mmaction2(tmp_path_factory, path, start, count, label):
     folder = tmp_path_factory.getbasetemp()
-    assert read("mmaction2", folder, f"{path} {label}") == [Line(path, label)]
-    assert read("mmaction2", folder, f"{path} {count} {label}") == [Line(path, label, total_frames=count)]
+    assert read("mmaction2", folder, f"{path} {label}") == [ListedClip(path, label)]
+    assert read("mmaction2", folder, f"{path} {count} {label}") == [ListedClip(path, label, total_frames=count)]
     found = read("mmaction2", folder, f"{path} {start} {count} {label}")
-    assert found == [Line(path, label, (start, count))]
+    assert found == [ListedClip(path, label, (start, count))]
 
 
 @given(PATHS.filter(lambda path: path[-1] not in ", "), NUMBERS)
 def test_slowfast(tmp_path_factory, path, label):
     for gap in (" ", ",", ", "):
         found = read("slowfast", tmp_path_factory.getbasetemp(), f"{path}{gap}{label}")
-        assert found == [Line(path, label)]
+        assert found == [ListedClip(path, label)]
 
 
 @given(PATHS, st.integers(1, 999), st.integers(0, 999), NUMBERS)
@@ -48,13 +48,13 @@ def test_ibm(tmp_path_factory, path, start, more, label):
     for gap in (" ", ";"):
         line = gap.join([path, str(start), str(start + more), str(label)])
         found = read("ibm", tmp_path_factory.getbasetemp(), line)
-        assert found == [Line(path, label, (start - 1, more + 1))]
+        assert found == [ListedClip(path, label, (start - 1, more + 1))]
 
 
 def test_folders_that_end_in_numbers(tmp_path):
     # All lines have as many numbers as the one with the fewest.
     found = read("mmaction2", tmp_path, "day 3 10 0", "night 12 1")
-    assert found == [Line("day 3", 0, total_frames=10), Line("night", 1, total_frames=12)]
+    assert found == [ListedClip("day 3", 0, total_frames=10), ListedClip("night", 1, total_frames=12)]
 
 
 @pytest.mark.parametrize(
@@ -92,16 +92,16 @@ def test_paths_out_of_the_root_are_refused(tmp_path):
         with pytest.raises(ManifestError, match="leads out of .*; give a root that holds all videos, or allow"):
             prepare_list("slowfast", tmp_path / "root", annotations=source)
         listing = prepare_list("slowfast", tmp_path / "root", annotations=source, allow_outside=True)
-        assert [entry.path for entry in listing.entries] == [tmp_path / "a.mp4"]
+        assert [video.path for video in listing.videos] == [tmp_path / "a.mp4"]
 
 
 def test_folders_of_lists(tmp_path):
     root, options, _ = DRAW["tsm"](tmp_path)
-    assert {entry.split for entry in prepare_list("tsm", root, **options).entries} == {"train", "val"}
+    assert {video.split for video in prepare_list("tsm", root, **options).videos} == {"train", "val"}
     shutil.copy(tmp_path / "lists/val_videofolder.txt", tmp_path / "lists/something_val.txt")
     with pytest.raises(ManifestError, match=r"2 lists for val: something_val.txt, val_videofolder.txt; give one"):
         prepare_list("tsm", root, **options)
-    assert len(prepare_list("tsm", root, **options, split="train").entries) == 2
+    assert len(prepare_list("tsm", root, **options, split="train").videos) == 2
     with pytest.raises(ManifestError, match="gone: no such list"):
         prepare_list("tsm", root, annotations=tmp_path / "gone")
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from w3action.data.manifest import Manifest, read_classes, read_manifest, same_split
 from w3action.data.manifest_table import read_further_columns
 from w3action.data.video import ManifestError
+from w3action.datasets.parquet_manifest import class_list_name
 from w3action.datasets.sets.annotation import read_class_list
-from w3action.datasets.sets.listing import Lister, Listing
+from w3action.datasets.sets.listed_videos import Lister, Listing
 
 
 def prepare_folder(root: Path, *, split: str | None = None, classes: Path | None = None) -> Listing:
-    """A folder of class folders.
+    """List a folder of class folders.
 
     Args:
         root: holds `class/video.mp4`, or `train/class/video.mp4`; a folder of images stands for a video.
@@ -29,7 +30,9 @@ def prepare_folder(root: Path, *, split: str | None = None, classes: Path | None
     """
     names = read_class_list(classes) if classes is not None else None
     manifest = read_manifest(root, split=split, classes=names)
-    return _list(manifest, base=root, root=root, allow_outside=True, further=[{}] * len(manifest))
+    lister = Lister(root, allow_outside=True)
+    _add_all(lister, manifest, [{}] * len(manifest), base=root)
+    return lister.finish(manifest.classes)
 
 
 def prepare_csv(
@@ -40,7 +43,7 @@ def prepare_csv(
     classes: Path | None = None,
     allow_outside: bool = False,
 ) -> Listing:
-    """A table of paths and labels; its further columns are kept, and `classes_COLUMN.txt` beside it with them.
+    """List a table of paths and labels; its further columns are kept, and `classes_COLUMN.txt` beside it with them.
 
     Args:
         root: the folder that the table's paths are relative to.
@@ -58,43 +61,26 @@ def prepare_csv(
     manifest = read_manifest(annotations, classes=names)
     further = read_further_columns(annotations)
     if split is not None:
-        wanted = manifest.split(split)
         of_split = [video.split is not None and same_split(video.split, split) for video in manifest.videos]
-        manifest, further = wanted, list(itertools.compress(further, of_split))
+        manifest, further = manifest.split(split), list(itertools.compress(further, of_split))
     columns = sorted({name for row in further for name in row})
-    listed = {name: read_classes(annotations.parent / f"classes_{name}.txt") for name in columns}
-    return _list(
-        manifest,
-        base=annotations.parent,
-        root=root,
-        allow_outside=allow_outside,
-        further=further,
-        more_classes={name: found for name, found in listed.items() if found},
-    )
-
-
-def _list(
-    manifest: Manifest,
-    *,
-    base: Path,
-    root: Path,
-    allow_outside: bool,
-    further: Sequence[Mapping[str, str]],
-    more_classes: Mapping[str, tuple[str, ...]] | None = None,
-) -> Listing:
+    listed = {name: read_classes(annotations.parent / class_list_name(name)) for name in columns}
     lister = Lister(root, allow_outside=allow_outside)
+    _add_all(lister, manifest, further, base=annotations.parent)
+    return lister.finish(manifest.classes, more_classes={name: found for name, found in listed.items() if found})
+
+
+def _add_all(lister: Lister, manifest: Manifest, further: Sequence[Mapping[str, str]], *, base: Path) -> None:
     for video, more in zip(manifest.videos, further, strict=True):
         if video.byte_offset is not None:
             raise ManifestError(f"{video.path}: packed videos have their manifest already; train with that")
-        in_frames = video.first_frame is not None or video.num_frames is not None
         lister.add(
             # Not Path.relative_to: what the table says may begin with "../" or "/".
             str(video.path) if not video.path.is_relative_to(base) else os.path.relpath(video.path, base),
             label=manifest.classes[video.label],
             split=video.split,
             seconds=(video.start_seconds, video.end_seconds),
-            frames=(video.first_frame or 0, video.num_frames) if in_frames else None,
+            frames=(video.first_frame or 0, video.num_frames) if video.span.in_frames else None,
             fps=video.fps,
             more=more,
         )
-    return lister.finish(manifest.classes, more_classes=more_classes)
