@@ -15,7 +15,7 @@ from drawn_videos import VP9_FAST, X264_GOP, read_numbers
 from reading import decode
 
 from w3action.data import DecodeError, open_frames, probe
-from w3action.data import canvas as canvas_module
+from w3action.data import decode as decode_module
 from w3action.data import source as source_module
 
 # Tiny, so that hundreds of damaged copies are decoded in seconds.
@@ -158,7 +158,7 @@ class TestTooMuch:
                 decode_or_fail(bytes(changed), "claims.mp4")
 
     def test_a_clip_of_more_bytes_than_fit(self, draw_video, monkeypatch):
-        monkeypatch.setattr(canvas_module, "MAX_CLIP_BYTES", 10 * 128 * 96 * 3)
+        monkeypatch.setattr(decode_module, "MAX_CLIP_BYTES", 10 * 128 * 96 * 3)
         path = draw_video("x264.mp4", options=X264_GOP)
         assert decode(path, lambda _: np.arange(10)).num_frames == 10
         with pytest.raises(DecodeError, match=r"x264\.mp4: 11 frames of 128x96 do not fit into .* give a smaller"):

@@ -7,7 +7,6 @@ out/tracks.parquet     path, frame, x0, y0, x1, y1 (the hand's box, pixels, NaN 
 out/tabletop.json      which set this is: num_videos, seed, drawing
 """
 
-import csv
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -19,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w3action.files import whole_file, write_lines, write_text
+from w3action.files import whole_file, write_csv, write_lines, write_text
 from w3action.tabletop.catalogue import CLASSES, SPLITS, check_seed
 from w3action.tabletop.render import RenderedVideo, render_video
 from w3action.workers import Lost, run_jobs
@@ -89,10 +88,7 @@ def write_tabletop(
     write_lines(out / "classes.txt", CLASSES)
     with whole_file(out / "tracks.parquet") as part:
         pq.write_table(pa.concat_tables(tracks).combine_chunks(), part)
-    with whole_file(manifest) as part, part.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["path", "label", "split", "num_frames", "fps"])
-        table.writerows(rows)
+    write_csv(manifest, ["path", "label", "split", "num_frames", "fps"], rows)
     return manifest
 
 
