@@ -1,10 +1,14 @@
 """Files that appear whole or not at all: written beside their place under another name, then renamed."""
 
+import csv
 import errno
+import io
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -62,3 +66,35 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
         OSError: as for `whole_file`.
     """
     write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file, indented.
+
+    Raises:
+        OSError: as for `whole_file`.
+    """
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
+    """Write rows of values, the first of them the columns' names; None is an empty cell.
+
+    Raises:
+        OSError: as for `whole_file`.
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def render_page(path: Path, template: str, **values: Any) -> None:
+    """Write a page for a browser: a template of `templates/`, by its name without `.html.j2`, filled with values.
+
+    Raises:
+        OSError: as for `whole_file`.
+    """
+    import jinja2  # late: only pages need it
+
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("w3action", "templates"), autoescape=True)
+    write_text(path, environment.get_template(f"{template}.html.j2").render(**values))

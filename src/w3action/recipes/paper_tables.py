@@ -59,7 +59,7 @@ def _ablation(system: str, top1: float, run: str, gflops: float | None = None) -
     return PaperRow(system, _R50, "16", (top1,), (run,), gflops=gflops)
 
 
-TABLES = (
+PAPER_TABLES = (
     PaperTable(
         1,
         "the state of the art on Something-Something V1",

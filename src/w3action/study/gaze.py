@@ -11,7 +11,7 @@ view), acting.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from w3action.data import FrameCache, Manifest, Video, probe
 from w3action.evaluate.protocols import center_clip
 from w3action.models.action_model import stage_masks
 from w3action.runs.checkpoint import Checkpoint
+from w3action.study.comparison import Summary, summarize
 from w3action.use.explain.masks import resample
 
 TRACKS_FILE = "tracks.parquet"
@@ -67,6 +68,19 @@ class Gaze:
     def ratio(self) -> float:
         """Attention to the hand, relative to its size: 1 does not care."""
         return self.mass / self.area
+
+
+@dataclass(frozen=True)
+class GazeLine:
+    """One network's mask at one stage, over seeds."""
+
+    variant: str
+    stage: int
+    acting: Summary  # ratio of the mask's share on the hand to the hand's share of the frame
+    idle: Summary
+    level_acting: float  # mean of the mask
+    level_idle: float
+    num_frames: int
 
 
 def read_tracks(path: Path, manifest: Manifest) -> dict[Path, Track]:
@@ -132,6 +146,30 @@ def measure_gaze(
             "figure 3 compares frames in which the hand acts with others; these tracks have only one kind"
         )
     return [_average(stage, acting, np.array(rows)) for (stage, acting), rows in sorted(found.items())]
+
+
+def compile_gaze(found: Mapping[tuple[str, int], Sequence[Gaze]]) -> list[GazeLine]:
+    """Join the gazes of (variant, seed) into lines by variant and stage."""
+    lines = []
+    for variant in dict.fromkeys(variant for variant, _ in found):
+        gazes = [gaze for (name, _), of_run in found.items() if name == variant for gaze in of_run]
+        for stage in sorted({gaze.stage for gaze in gazes}):
+            acting, idle = (
+                [gaze for gaze in gazes if gaze.stage == stage and gaze.acting is is_acting]
+                for is_acting in (True, False)
+            )
+            lines.append(
+                GazeLine(
+                    variant=variant,
+                    stage=stage,
+                    acting=summarize([gaze.ratio for gaze in acting]),
+                    idle=summarize([gaze.ratio for gaze in idle]),
+                    level_acting=float(np.mean([gaze.level for gaze in acting])),
+                    level_idle=float(np.mean([gaze.level for gaze in idle])),
+                    num_frames=acting[0].num_frames + idle[0].num_frames,
+                )
+            )
+    return lines
 
 
 def hand_pixels(boxes: Float[np.ndarray, "t 4"], video: Path, wanted: ClipFormat) -> Bool[Tensor, "t size size"]:

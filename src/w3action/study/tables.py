@@ -6,7 +6,7 @@ and the supplementary).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -57,31 +57,26 @@ def _network(attention: str | None = None, *settings: str, temporal: str = "tsm"
     return (f"model.name={temporal}_{{backbone}}", f"model.attention={attention or 'none'}", *plain, *settings)
 
 
-def _readings() -> dict[str, tuple[str, ...]]:
-    """List what the text leaves open about W3, one setting at a time."""
-    option = "model.attention_options."
-    return {
-        "w3_bottleneck": (f"{option}temporal_conv=bottleneck",),
-        "w3_full": (f"{option}temporal_conv=full",),
-        "w3_output": ("model.place=output",),
-        "w3_norm": (f"{option}spatial_norm=true",),
-        "w3_half": (f"{option}initial_mask=0.5",),
-        "w3_near_one": (f"{option}initial_mask=0.98",),
-        "w3_every": ("model.refine_from=every",),
-        "w3_reduction4": (f"{option}reduction=4",),
-    }
-
-
-def _mfr_readings() -> dict[str, tuple[str, ...]]:
-    """List what the text leaves open about MFR; the teacher is the same."""
-    return {
-        "w3_mfr_hundredth": ("mfr_weight=0.01",),
-        "w3_mfr_one": ("mfr_weight=1",),
-        "w3_mfr_tenfold": ("mfr_weight=10",),
-        "w3_mfr_sum": ("mfr_reduction=sum",),
-        "w3_mfr_best": ("mfr_teacher_weights=best",),
-    }
-
+# What the text leaves open about W3, one setting at a time: the row of each reading and its settings.
+_OPTION = "model.attention_options."
+W3_READINGS = {
+    "w3_bottleneck": ("temporal convolution: bottleneck", f"{_OPTION}temporal_conv=bottleneck"),
+    "w3_full": ("temporal convolution: full", f"{_OPTION}temporal_conv=full"),
+    "w3_output": ("place: output of the block", "model.place=output"),
+    "w3_norm": ("batch norm behind the 7x7", f"{_OPTION}spatial_norm=true"),
+    "w3_half": ("initial masks 0.5", f"{_OPTION}initial_mask=0.5"),
+    "w3_near_one": ("initial masks 0.98", f"{_OPTION}initial_mask=0.98"),
+    "w3_every": ("AFR from every block", "model.refine_from=every"),
+    "w3_reduction4": ("reduction 4", f"{_OPTION}reduction=4"),
+}
+# What it leaves open about MFR; the teacher is the same.
+MFR_READINGS = {
+    "w3_mfr_hundredth": ("MFR weight 0.01", "mfr_weight=0.01"),
+    "w3_mfr_one": ("MFR weight 1", "mfr_weight=1"),
+    "w3_mfr_tenfold": ("MFR weight 10", "mfr_weight=10"),
+    "w3_mfr_sum": ("MFR sum over frames", "mfr_reduction=sum"),
+    "w3_mfr_best": ("MFR from the teacher's best weights", "mfr_teacher_weights=best"),
+}
 
 FAMILIES = {
     "tsn": "TSN",
@@ -98,32 +93,23 @@ CURVES = ("tsm", "cbam", "w3")
 RATE_FACTORS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 _W3 = _network("w3")
-_NO_AFR = (*_W3, "model.refine=false")
-_NO_SPATIAL = (*_W3, "model.attention_options.spatial=false", "model.refine=false")
-_NO_TEMPORAL = (*_W3, "model.attention_options.temporal=false")
 
 VARIANTS: dict[str, Variant] = {
     "tsn": Variant(_network(temporal="tsn"), "tsn"),
     "tsm": Variant(_network(), "tsm"),
-    "tsm_mfr": Variant((*_network(), "mfr=true"), "tsm", "tsm"),
     "se": Variant(_network("se"), "se"),
     "cbam": Variant(_network("cbam"), "cbam"),
-    "cbam_mfr": Variant((*_network("cbam"), "mfr=true"), "cbam", "cbam"),
     "non_local": Variant(_network("non_local"), "non_local"),
     "w3": Variant(_W3, "w3"),
-    "w3_mfr": Variant((*_W3, "mfr=true"), "w3", "w3"),
-    "w3_no_afr": Variant(_NO_AFR, "w3"),
-    "w3_no_afr_mfr": Variant((*_NO_AFR, "mfr=true"), "w3", "w3_no_afr"),
-    "w3_no_spatial": Variant(_NO_SPATIAL, "w3"),
-    "w3_no_spatial_mfr": Variant((*_NO_SPATIAL, "mfr=true"), "w3", "w3_no_spatial"),
-    "w3_no_temporal": Variant(_NO_TEMPORAL, "w3"),
-    "w3_no_temporal_mfr": Variant((*_NO_TEMPORAL, "mfr=true"), "w3", "w3_no_temporal"),
+    "w3_no_afr": Variant((*_W3, "model.refine=false"), "w3"),
+    "w3_no_spatial": Variant((*_W3, f"{_OPTION}spatial=false", "model.refine=false"), "w3"),
+    "w3_no_temporal": Variant((*_W3, f"{_OPTION}temporal=false"), "w3"),
     "tam": Variant(_network(temporal="tam"), "tam"),
     "tam_w3": Variant(_network("w3", temporal="tam"), "tam"),
     "i3d": Variant(_network(temporal="i3d"), "i3d"),
     "i3d_w3": Variant(_network("w3", temporal="i3d"), "i3d"),
-    **{name: Variant((*_W3, *settings), "w3") for name, settings in _readings().items()},
-    **{name: Variant((*_W3, "mfr=true", *settings), "w3", "w3") for name, settings in _mfr_readings().items()},
+    **{name: Variant((*_W3, setting), "w3") for name, (_, setting) in W3_READINGS.items()},
+    **{name: Variant((*_W3, "mfr=true", setting), "w3", "w3") for name, (_, setting) in MFR_READINGS.items()},
 }
 
 
@@ -131,40 +117,39 @@ def _at_fraction(variant: str, fraction: float) -> str:
     return variant if fraction == 1.0 else f"{variant}_{fraction:.0%}".replace("%", "pct")
 
 
-# Fewer clips are fewer steps an epoch; with 1 / sqrt(fraction) times the epochs they are not starved of steps.
-VARIANTS |= {
-    _at_fraction(name, fraction): Variant(
-        VARIANTS[name].settings,
-        VARIANTS[name].family,
-        fraction=fraction,
-        epochs_factor=fraction**-0.5,
-    )
+def _at_length(variant: str, length: int) -> str:
+    return variant if length == 1 else f"{variant}_{length}x"
+
+
+VARIANTS |= {  # the student of each network, by MFR
+    f"{name}_mfr": Variant((*VARIANTS[name].settings, "mfr=true"), VARIANTS[name].family, name)
+    for name in ("tsm", "cbam", "w3", "w3_no_afr", "w3_no_spatial", "w3_no_temporal")
+}
+VARIANTS |= {  # fewer clips are fewer steps an epoch; with 1 / sqrt(fraction) times the epochs they are not starved
+    _at_fraction(name, fraction): replace(VARIANTS[name], fraction=fraction, epochs_factor=fraction**-0.5)
     for name in CURVES
     for fraction in FRACTIONS
-    if fraction < 1
 }
 VARIANTS |= {
-    f"{name}_{length}x": Variant(VARIANTS[name].settings, VARIANTS[name].family, epochs_factor=length)
+    _at_length(name, length): replace(VARIANTS[name], epochs_factor=float(length))
     for name in CURVES
     for length in LENGTHS
-    if length > 1
 }
-# Can each network learn a few clips by heart?
-VARIANTS |= {
+VARIANTS |= {  # can each network learn a few clips by heart?
     f"{family}_overfit": Variant(
         (*VARIANTS[family].settings, "model.dropout=0"), family, fraction=0.033, epochs_factor=20
     )
     for family in ATTENTION_FAMILIES
 }
 VARIANTS |= {
-    f"{family}_rate{factor:g}": Variant(VARIANTS[family].settings, f"{family}*{factor:g}")
+    f"{family}_rate{factor:g}": replace(VARIANTS[family], family=f"{family}*{factor:g}")
     for family in FAMILIES
     for factor in RATE_FACTORS
 }
 
 _SSV1_16F = "Something-Something V1, TSM-ResNet-50, 16 frames, centre crop"
 
-TABLES: dict[str, Table] = {
+STUDY_TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         Table(
@@ -228,20 +213,9 @@ TABLES: dict[str, Table] = {
             "",
             (
                 Row("W3 as it is by default, w/o MFR", "w3"),
-                Row("temporal convolution: bottleneck", "w3_bottleneck"),
-                Row("temporal convolution: full", "w3_full"),
-                Row("place: output of the block", "w3_output"),
-                Row("batch norm behind the 7x7", "w3_norm"),
-                Row("initial masks 0.5", "w3_half"),
-                Row("initial masks 0.98", "w3_near_one"),
-                Row("AFR from every block", "w3_every"),
-                Row("reduction 4", "w3_reduction4"),
+                *(Row(label, name) for name, (label, _) in W3_READINGS.items()),
                 Row("W3 with MFR: weight 0.1, mean, last", "w3_mfr"),
-                Row("MFR weight 0.01", "w3_mfr_hundredth", against="w3_mfr"),
-                Row("MFR weight 1", "w3_mfr_one", against="w3_mfr"),
-                Row("MFR weight 10", "w3_mfr_tenfold", against="w3_mfr"),
-                Row("MFR sum over frames", "w3_mfr_sum", against="w3_mfr"),
-                Row("MFR from the teacher's best weights", "w3_mfr_best", against="w3_mfr"),
+                *(Row(label, name, against="w3_mfr") for name, (label, _) in MFR_READINGS.items()),
             ),
         ),
         Table(
@@ -267,8 +241,8 @@ TABLES: dict[str, Table] = {
             tuple(
                 Row(
                     f"{FAMILIES[name]}, {length} x the epochs",
-                    name if length == 1 else f"{name}_{length}x",
-                    against="tsm" if length == 1 else f"tsm_{length}x",
+                    _at_length(name, length),
+                    against=_at_length("tsm", length),
                     curve=(FAMILIES[name], float(length)),
                 )
                 for length in LENGTHS
@@ -293,6 +267,15 @@ TABLES: dict[str, Table] = {
             ),
         ),
     )
+}
+
+# Whose masks figure 3 looks at, by what its page calls them.
+FIGURE3 = {
+    "cbam": "CBAM",
+    "w3": "W3, w/o MFR",
+    "w3_mfr": "W3",
+    "w3_half": "W3, masks from 0.5",
+    "w3_norm": "W3, norm behind 7x7",
 }
 
 

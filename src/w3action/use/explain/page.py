@@ -4,11 +4,19 @@ The pictures are inside the page, the film lies beside it (browsers seek in a fi
 """
 
 import base64
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment
+from w3action.files import render_page
+from w3action.use.explain.explanation import Explanation
+from w3action.use.explain.masks import range_of
+
+NUM_CLASSES_LISTED = 5
+FILM = (
+    "Left the video, right its mask, interpolated between the frames that the network saw; the curve is the mask's "
+    "mean over the frame."
+)
+WHEN = "How wide the masks are open at each frame that the network saw, and what each frame by itself would predict."
 
 
 class Section(NamedTuple):
@@ -19,83 +27,60 @@ class Section(NamedTuple):
     file: Path | None
 
 
-def write_page(
-    path: Path,
-    *,
-    video: str,
-    prediction: Sequence[tuple[str, float]],
-    sections: Sequence[Section],
-    facts: Sequence[tuple[str, str]],
-) -> None:
-    """Write the page.
+def write_page(found: Explanation) -> None:
+    """Write `index.html` beside the pictures, which must be there."""
+    checkpoint = found.checkpoint
+    wanted, arguments = checkpoint.clip_format, checkpoint.model.arguments
+    sections = [
+        Section("Where", _where(found), found.files["strip.png"]),
+        Section("When", WHEN, found.files["when.png"]),
+        Section("What", _what(found), found.files.get("what.png")),
+    ]
+    if "overlay.mp4" in found.files:
+        sections.insert(1, Section("The whole video", FILM, found.files["overlay.mp4"]))
+    render_page(
+        found.files["index.html"],
+        "explanation",
+        video=found.video.name,
+        prediction=found.prediction[:NUM_CLASSES_LISTED],
+        sections=[(section, _embed(section.file)) for section in sections],
+        facts=(
+            ("network", f"{arguments['name']}, attention {arguments['attention']}"),
+            ("weights", f"{checkpoint.path}, sha256 {checkpoint.sha256[:12]}"),
+            ("clip", f"{wanted.num_frames} frames, centre {wanted.size} of {wanted.resize} pixels"),
+        ),
+    )
 
-    Args:
-        path: an .html file, in the folder of the sections' files.
-        video: name of the video.
-        prediction: classes and probabilities to list, most probable first.
-        sections: in order; .png files are embedded, others are films.
-        facts: names and values for the foot of the page.
-    """
-    shown = [(section, _embed(section.file)) for section in sections]
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_TEMPLATE)
-    html = page.render(video=video, prediction=prediction, sections=shown, facts=facts)
-    path.write_text(html, encoding="utf-8")
+
+def _where(found: Explanation) -> str:
+    if found.spatial_mask is None:
+        return "The frames that the network saw; it has no spatial mask, so nothing is laid over them."
+    if range_of(found.spatial_mask).is_flat:
+        return (
+            "The spatial mask is the same at every place and time, as in a network whose attention has not learnt "
+            "anything yet: there is nothing to see below the frames."
+        )
+    share = "how much attention a place receives, 1 being an even share"
+    scale = share if found.is_share else "how far the mask is open"
+    return (
+        f"Below each frame the same frame under its spatial mask: the brighter, the more the place counts ({scale}). "
+        "The colours span the mask's range over the whole clip, so a frame that stays dark is one that the network "
+        "turns down against the others."
+    )
+
+
+def _what(found: Explanation) -> str:
+    if found.channel_mask is None:
+        return "This network has no channel mask."
+    if range_of(found.channel_mask).is_flat:
+        return "The channel mask is the same for every channel at every time: which channels are listed means nothing."
+    return (
+        "Left the channels whose gates are on average most open and most closed, right when each of them is more "
+        "open (red) or more closed (blue) than its own mean."
+    )
 
 
 def _embed(file: Path | None) -> str | None:
     if file is None or file.suffix != ".png":
         return None
     return f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}"
-
-
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ prediction[0][0] }} – {{ video }}</title>
-<style>
-  body { margin: 0 auto; max-width: 1080px; padding: 40px 24px 64px; background: #fff; color: #1f2328;
-         font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
-  h1 { font-size: 26px; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
-  h2 { font-size: 19px; margin: 48px 0 4px; padding-top: 20px; border-top: 1px solid #d0d7de; }
-  p { margin: 4px 0 16px; max-width: 76ch; color: #424a53; }
-  .video { color: #6a737d; margin: 6px 0 20px; overflow-wrap: anywhere; }
-  table { border-collapse: collapse; font-size: 15px; }
-  td { padding: 3px 16px 3px 0; vertical-align: middle; overflow-wrap: anywhere; }
-  td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-  .bar { display: block; width: 180px; height: 8px; background: #eaeef2; border-radius: 4px; overflow: hidden; }
-  .bar span { display: block; height: 100%; background: #1f2328; }
-  img, video { display: block; width: 100%; height: auto; }
-  video { max-width: 720px; background: #121214; border-radius: 4px; }
-  footer { margin-top: 48px; padding-top: 16px; border-top: 1px solid #d0d7de; color: #6a737d; }
-  footer td { font-size: 13px; color: #6a737d; }
-</style>
-</head>
-<body>
-<h1>{{ prediction[0][0] }}, {{ "%.1f"|format(100 * prediction[0][1]) }} %</h1>
-<p class="video">{{ video }}</p>
-<table>
-{% for name, probability in prediction %}
-  <tr><td>{{ name }}</td>
-  <td><span class="bar"><span style="width: {{ "%.2f"|format(100 * probability) }}%"></span></span></td>
-  <td class="number">{{ "%.1f"|format(100 * probability) }} %</td></tr>
-{% endfor %}
-</table>
-{% for section, embedded in sections %}
-<h2>{{ section.heading }}</h2>
-<p>{{ section.sentence }}</p>
-{% if embedded %}
-<a href="{{ section.file.name|urlencode }}"><img src="{{ embedded }}" alt="{{ section.heading }}"></a>
-{% elif section.file %}
-<video src="{{ section.file.name|urlencode }}" autoplay controls loop muted playsinline></video>
-{% endif %}
-{% endfor %}
-<footer><table>
-{% for name, value in facts %}
-  <tr><td>{{ name }}</td><td>{{ value }}</td></tr>
-{% endfor %}
-</table></footer>
-</body>
-</html>
-"""
