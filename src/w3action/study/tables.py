@@ -149,123 +149,100 @@ VARIANTS |= {
 
 _SSV1_16F = "Something-Something V1, TSM-ResNet-50, 16 frames, centre crop"
 
+_ROWS: dict[str, tuple[Row, ...]] = {
+    "table5": (
+        Row("full", "w3_mfr", 52.6, 67.1),
+        Row("w/o MFR", "w3", 50.3),
+        Row("w/o AFR", "w3_no_afr_mfr", 50.1),
+        Row("w/o spatial attention", "w3_no_spatial_mfr", 49.8),
+        Row("w/o temporal attention", "w3_no_temporal_mfr", 47.2),
+    ),
+    "table6": (
+        Row("TSM", "tsm", 47.2, 65.0),
+        Row("TSN (no temporal operation)", "tsn"),
+        Row("TSM + squeeze-excite", "se"),
+        Row("TSM + CBAM", "cbam", 49.1, 66.5),
+        Row("TSM + non-local", "non_local", 49.8, 115.0),
+        Row("TSM + W3, w/o MFR", "w3", 50.2),
+        Row("TSM + W3", "w3_mfr", 52.6, 67.1),
+    ),
+    "table7": (
+        Row("TSM + CBAM", "cbam", 49.1),
+        Row("TSM + CBAM, MFR", "cbam_mfr", 50.5),
+        Row("TSM + CBAM, 2 x the epochs", "cbam_2x", against="cbam_mfr"),
+        Row("TSM + W3, w/o MFR", "w3", 50.2),
+        Row("TSM + W3", "w3_mfr", 52.6, against="w3"),
+        Row("TSM + W3, w/o MFR, 2 x the epochs", "w3_2x", against="w3_mfr"),
+        Row("TSM", "tsm", 47.2),
+        Row("TSM, MFR", "tsm_mfr", against="tsm"),
+        Row("TSM, 2 x the epochs", "tsm_2x", against="tsm_mfr"),
+    ),
+    "table8": (
+        Row("TSM", "tsm", 46.2),
+        Row("TSM + W3", "w3", 47.2),
+        Row("TAM", "tam", 49.6, against="tam"),
+        Row("TAM + W3", "tam_w3", 50.1, against="tam"),
+        Row("I3D", "i3d", 34.9, against="i3d"),
+        Row("I3D + W3", "i3d_w3", 35.3, against="i3d"),
+    ),
+    "readings": (
+        Row("W3 as it is by default, w/o MFR", "w3"),
+        *(Row(label, name) for name, (label, _) in W3_READINGS.items()),
+        Row("W3 with MFR: weight 0.1, mean, last", "w3_mfr"),
+        *(Row(label, name, against="w3_mfr") for name, (label, _) in MFR_READINGS.items()),
+    ),
+    "curves": tuple(
+        Row(
+            f"{FAMILIES[name]}, {fraction:.0%} of the clips",
+            _at_fraction(name, fraction),
+            against=_at_fraction("tsm", fraction),
+            curve=(FAMILIES[name], 100 * fraction),
+        )
+        for fraction in FRACTIONS
+        for name in CURVES
+    ),
+    "lengths": tuple(
+        Row(
+            f"{FAMILIES[name]}, {length} x the epochs",
+            _at_length(name, length),
+            against=_at_length("tsm", length),
+            curve=(FAMILIES[name], float(length)),
+        )
+        for length in LENGTHS
+        for name in CURVES
+    ),
+    "sanity": tuple(
+        Row(f"{FAMILIES[family]}, 3.3% of the clips", f"{family}_overfit") for family in ATTENTION_FAMILIES
+    ),
+    "sweep": tuple(
+        Row(f"{label}, {factor:g} x the recipe's rate", f"{family}_rate{factor:g}", against=f"{family}_rate1")
+        for family, label in FAMILIES.items()
+        for factor in RATE_FACTORS
+    ),
+}
+
 STUDY_TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        Table(
-            "table5",
-            "Components of W3, removed one at a time",
-            _SSV1_16F,
-            (
-                Row("full", "w3_mfr", 52.6, 67.1),
-                Row("w/o MFR", "w3", 50.3),
-                Row("w/o AFR", "w3_no_afr_mfr", 50.1),
-                Row("w/o spatial attention", "w3_no_spatial_mfr", 49.8),
-                Row("w/o temporal attention", "w3_no_temporal_mfr", 47.2),
-            ),
-        ),
-        Table(
-            "table6",
-            "Attention models",
-            _SSV1_16F,
-            (
-                Row("TSM", "tsm", 47.2, 65.0),
-                Row("TSN (no temporal operation)", "tsn"),
-                Row("TSM + squeeze-excite", "se"),
-                Row("TSM + CBAM", "cbam", 49.1, 66.5),
-                Row("TSM + non-local", "non_local", 49.8, 115.0),
-                Row("TSM + W3, w/o MFR", "w3", 50.2),
-                Row("TSM + W3", "w3_mfr", 52.6, 67.1),
-            ),
-        ),
-        Table(
-            "table7",
-            "Mature feature-guided regularization, and one training as long as its two",
-            _SSV1_16F,
-            (
-                Row("TSM + CBAM", "cbam", 49.1),
-                Row("TSM + CBAM, MFR", "cbam_mfr", 50.5),
-                Row("TSM + CBAM, 2 x the epochs", "cbam_2x", against="cbam_mfr"),
-                Row("TSM + W3, w/o MFR", "w3", 50.2),
-                Row("TSM + W3", "w3_mfr", 52.6, against="w3"),
-                Row("TSM + W3, w/o MFR, 2 x the epochs", "w3_2x", against="w3_mfr"),
-                Row("TSM", "tsm", 47.2),
-                Row("TSM, MFR", "tsm_mfr", against="tsm"),
-                Row("TSM, 2 x the epochs", "tsm_2x", against="tsm_mfr"),
-            ),
-        ),
-        Table(
+    name: Table(name, title, paper, _ROWS[name], axis)
+    for name, title, paper, axis in (
+        ("table5", "Components of W3, removed one at a time", _SSV1_16F, ""),
+        ("table6", "Attention models", _SSV1_16F, ""),
+        ("table7", "Mature feature-guided regularization, and one training as long as its two", _SSV1_16F, ""),
+        (
             "table8",
             "W3 without MFR in other networks",
             "Something-Something V1: TSM and TAM on ResNet-50, 8 frames; I3D on a 3D ResNet-18, 32 frames",
-            (
-                Row("TSM", "tsm", 46.2),
-                Row("TSM + W3", "w3", 47.2),
-                Row("TAM", "tam", 49.6, against="tam"),
-                Row("TAM + W3", "tam_w3", 50.1, against="tam"),
-                Row("I3D", "i3d", 34.9, against="i3d"),
-                Row("I3D + W3", "i3d_w3", 35.3, against="i3d"),
-            ),
-        ),
-        Table(
-            "readings",
-            "Readings of what the paper's text leaves open, one at a time",
             "",
-            (
-                Row("W3 as it is by default, w/o MFR", "w3"),
-                *(Row(label, name) for name, (label, _) in W3_READINGS.items()),
-                Row("W3 with MFR: weight 0.1, mean, last", "w3_mfr"),
-                *(Row(label, name, against="w3_mfr") for name, (label, _) in MFR_READINGS.items()),
-            ),
         ),
-        Table(
-            "curves",
-            "Learning curves: top-1 by the share of the training clips",
-            "",
-            tuple(
-                Row(
-                    f"{FAMILIES[name]}, {fraction:.0%} of the clips",
-                    _at_fraction(name, fraction),
-                    against=_at_fraction("tsm", fraction),
-                    curve=(FAMILIES[name], 100 * fraction),
-                )
-                for fraction in FRACTIONS
-                for name in CURVES
-            ),
-            axis="training clips, % of the study's",
-        ),
-        Table(
+        ("readings", "Readings of what the paper's text leaves open, one at a time", "", ""),
+        ("curves", "Learning curves: top-1 by the share of the training clips", "", "training clips, % of the study's"),
+        (
             "lengths",
             "Longer training: does attention need more steps than the networks it stands in?",
             "",
-            tuple(
-                Row(
-                    f"{FAMILIES[name]}, {length} x the epochs",
-                    _at_length(name, length),
-                    against=_at_length("tsm", length),
-                    curve=(FAMILIES[name], float(length)),
-                )
-                for length in LENGTHS
-                for name in CURVES
-            ),
-            axis="epochs, times the recipe's",
+            "epochs, times the recipe's",
         ),
-        Table(
-            "sanity",
-            "Can each network learn a few clips by heart? Its training top-1 must be 100",
-            "",
-            tuple(Row(f"{FAMILIES[family]}, 3.3% of the clips", f"{family}_overfit") for family in ATTENTION_FAMILIES),
-        ),
-        Table(
-            "sweep",
-            "Learning rates: the same trials for every attention, on the validation videos",
-            "",
-            tuple(
-                Row(f"{label}, {factor:g} x the recipe's rate", f"{family}_rate{factor:g}", against=f"{family}_rate1")
-                for family, label in FAMILIES.items()
-                for factor in RATE_FACTORS
-            ),
-        ),
+        ("sanity", "Can each network learn a few clips by heart? Its training top-1 must be 100", "", ""),
+        ("sweep", "Learning rates: the same trials for every attention, on the validation videos", "", ""),
     )
 }
 

@@ -2,7 +2,8 @@
 
 A checkpoint and a file -> a folder with a strip of frames under their spatial masks, curves over time, the channels
 that open and close, the whole video as a film with its masks, and a page that shows them all. `explanation` runs the
-network, `masks` chooses what is shown of its masks, `heat` lays them over frames; `pictures`, `film` and `page` write.
+network, `masks` chooses what is shown of its masks, `heat` lays them over frames; `pictures` and `film` draw. The words
+of the page are in `templates/explanation.html.j2`.
 
 The pictures show the region that the network saw, the centre crop: its very pixels where its clips are about 150
 pixels or more, the same crop of larger frames (to within one of its pixels) where they are smaller.
@@ -10,13 +11,17 @@ pixels or more, the same crop of larger frames (to within one of its pixels) whe
 Source: "Knowing What, Where and When to Look" (2020), Figure 3 and "Attention visualization and interpretation".
 """
 
+import base64
 from pathlib import Path
 
+from w3action.files import render_page
 from w3action.runs.checkpoint import Checkpoint
 from w3action.use.explain.explanation import FILES, Explanation, look
-from w3action.use.explain.page import write_page
+from w3action.use.explain.masks import range_of
 
 __all__ = ["FILES", "Explanation", "explain"]
+
+NUM_CLASSES_LISTED = 5
 
 
 def explain(
@@ -52,5 +57,26 @@ def explain(
         pictures.draw_what(found)
     if "overlay.mp4" in found.files:
         film.write_film(found, shown)
-    write_page(found)
+    _write_page(found)
     return found
+
+
+def _write_page(found: Explanation) -> None:
+    """Write a page with the pictures inside; the film lies beside it: browsers seek in a file, not in a page."""
+    pictures = {
+        name: f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}"
+        for name, file in found.files.items()
+        if file.suffix == ".png"
+    }
+    render_page(
+        found.files["index.html"],
+        "explanation",
+        found=found,
+        video=found.video.name,
+        prediction=found.prediction[:NUM_CLASSES_LISTED],
+        pictures=pictures,
+        where=None if found.spatial_mask is None else range_of(found.spatial_mask),
+        what=None if found.channel_mask is None else range_of(found.channel_mask),
+        network=found.checkpoint.model.arguments,
+        clip=found.checkpoint.clip_format,
+    )

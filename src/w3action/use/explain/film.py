@@ -50,8 +50,7 @@ def _pictures(
         heat = heat_of(at_seconds(mask, found.times_seconds, seconds), values, size=size, side=side)
         plain = shown.film[:, part].permute(1, 2, 3, 0).numpy()  # (t, side, side, 3)
         for picture, lit, second in zip(plain, light_up(plain, heat.numpy()), seconds.tolist(), strict=True):
-            canvas = np.empty((side + footer.height, footer.width, 3), np.uint8)
-            canvas[:] = BACKGROUND
+            canvas = np.full((side + footer.height, footer.width, 3), BACKGROUND, np.uint8)
             canvas[:side, :side] = picture
             canvas[:side, side + GAP_PIXELS :] = lit
             canvas[side:] = footer.at(second)

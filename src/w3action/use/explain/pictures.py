@@ -41,25 +41,14 @@ class _Page:
         bottom = self.height - top - height
         box = (left / self.width, bottom / self.height, width / self.width, height / self.height)
         axes = self.figure.add_axes(box)
-        for side in axes.spines.values():
-            side.set_color(RULE)
+        axes.spines[:].set_color(RULE)
         axes.tick_params(colors=MUTED, labelsize=9, length=3)
         return axes
 
-    def text(
-        self,
-        left: float,
-        top: float,
-        text: str,
-        *,
-        size: float = 10,
-        color: str = INK,
-        weight: str = "normal",
-        align: str = "left",
-    ) -> None:
+    def text(self, left: float, top: float, text: str, *, size: float = 10, color: str = INK, **style: str) -> None:
         """Write a line of text whose upper edge is at `top`."""
         written = self.figure.text(left / self.width, 1 - top / self.height, text, fontsize=size, color=color)
-        written.set(va="top", ha=align, weight=weight, parse_math=False)
+        written.set(va="top", parse_math=False, **style)
 
     def heading(self, left: float, heading: str, video: str, facts: str = "", *, scale: float = 1.0) -> None:
         """Write the two lines at the top; where they are too long, the video's name gives way, never the facts."""
@@ -100,7 +89,7 @@ def draw_strip(found: Explanation, shown: ShownFrames) -> None:
     sheet.set_axis_off()
     for i, frame in enumerate(columns):
         x = left + i * (cell + gap) + cell / 2
-        page.text(x, page.height - 0.39, f"{float(seconds[frame]):.2f} s", size=12, color=MUTED, align="center")
+        page.text(x, page.height - 0.39, f"{float(seconds[frame]):.2f} s", size=12, color=MUTED, ha="center")
     if mask is not None:
         axes = page.axes(left + len(columns) * (cell + gap) + 0.08, top + cell + gap, 0.13, cell)
         _color_bar(page, axes, range_of(mask), mask_name=_mask_name(found))
@@ -204,8 +193,7 @@ def draw_what(found: Explanation) -> None:
     bar.set_yticklabels([f"{-reach:+.2g}", "0", f"{reach:+.2g}"])
     bar.tick_params(colors=MUTED, labelsize=9, length=0)
     for axes in (over_time, bar):
-        for side in axes.spines.values():
-            side.set_visible(False)
+        axes.spines[:].set_visible(False)
     page.save(found.files["what.png"])
 
 
