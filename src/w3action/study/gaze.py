@@ -119,8 +119,8 @@ def measure_gaze(
         For every stage, acting and not acting.
 
     Raises:
-        TracksError: the network has no spatial masks, a track is shorter than its video, or no frame shows the hand
-            acting, or doing nothing.
+        TracksError: the network has no spatial masks, a track is shorter than its video, a video's span is in
+            seconds, or no frame shows the hand acting, or doing nothing.
         DecodeError: a video cannot be read.
     """
     found: dict[tuple[int, bool], list[tuple[float, float, float]]] = defaultdict(list)
@@ -149,26 +149,25 @@ def measure_gaze(
 
 
 def compile_gaze(found: Mapping[tuple[str, int], Sequence[Gaze]]) -> list[GazeLine]:
-    """Join the gazes of (variant, seed) into lines by variant and stage."""
+    """Join the gazes of (variant, seed) into lines by variant and stage, in the order in which they come."""
+    gazes_of: dict[tuple[str, int], list[Gaze]] = defaultdict(list)
+    for (variant, _), of_run in found.items():
+        for gaze in of_run:
+            gazes_of[variant, gaze.stage].append(gaze)
     lines = []
-    for variant in dict.fromkeys(variant for variant, _ in found):
-        gazes = [gaze for (name, _), of_run in found.items() if name == variant for gaze in of_run]
-        for stage in sorted({gaze.stage for gaze in gazes}):
-            acting, idle = (
-                [gaze for gaze in gazes if gaze.stage == stage and gaze.acting is is_acting]
-                for is_acting in (True, False)
+    for (variant, stage), gazes in gazes_of.items():
+        acting, idle = ([gaze for gaze in gazes if gaze.acting is kind] for kind in (True, False))
+        lines.append(
+            GazeLine(
+                variant=variant,
+                stage=stage,
+                acting=summarize([gaze.ratio for gaze in acting]),
+                idle=summarize([gaze.ratio for gaze in idle]),
+                level_acting=float(np.mean([gaze.level for gaze in acting])),
+                level_idle=float(np.mean([gaze.level for gaze in idle])),
+                num_frames=acting[0].num_frames + idle[0].num_frames,
             )
-            lines.append(
-                GazeLine(
-                    variant=variant,
-                    stage=stage,
-                    acting=summarize([gaze.ratio for gaze in acting]),
-                    idle=summarize([gaze.ratio for gaze in idle]),
-                    level_acting=float(np.mean([gaze.level for gaze in acting])),
-                    level_idle=float(np.mean([gaze.level for gaze in idle])),
-                    num_frames=acting[0].num_frames + idle[0].num_frames,
-                )
-            )
+        )
     return lines
 
 

@@ -1,5 +1,7 @@
 """A checkpoint and a video -> the explanation's folder. Videos are drawn; masks of known places patched in."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -285,3 +287,11 @@ def test_one_class_has_no_runner_up(tmp_path):
     video = draw_video(tmp_path / "video.mp4", width=80, height=80)
     found = explain(make_checkpoint(classes=("alone",)), video, out=tmp_path / "out")
     assert found.prediction == (("alone", 1.0),)
+
+
+def test_what_draws_is_loaded_only_where_something_is_drawn():
+    drawing = {f"w3action.{name}" for name in ("use.explain.heat", "use.explain.pictures", "study.plots")}
+    modules = "w3action.use.predict, w3action.use.explain, w3action.study.reproduce"
+    code = f"import sys, {modules}; print({drawing} & sys.modules.keys() or 'nothing')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "nothing\n"
