@@ -62,12 +62,9 @@ class DecodeBench:
 
     def __str__(self) -> str:
         width = max(map(len, [*self.rates, *self.missing]))
-        lines = [f"{'':{width}}  clips/s  of bound"]  # per core
-        lines += [
-            f"{way:{width}}  {rate.clips_per_second:7.1f}  {rate.of_bound:8.2f}" for way, rate in self.rates.items()
-        ]
-        lines += [f"{way:{width}}  not measured: {why}" for way, why in self.missing.items()]
-        return "\n".join(lines)
+        rates = (f"{way:{width}}  {one.clips_per_second:7.1f}  {one.of_bound:8.2f}" for way, one in self.rates.items())
+        missing = (f"{way:{width}}  not measured: {why}" for way, why in self.missing.items())
+        return "\n".join([f"{'':{width}}  clips/s  of bound", *rates, *missing])  # per core
 
 
 def bench_decode(
@@ -112,8 +109,7 @@ def bench_decode(
             FILES: [partial(job.run, video) for video in files],
         }
         if any(video.byte_offset is not None for video in chosen):
-            whole_members = [replace(video, **dict.fromkeys(_SPAN)) for video in chosen]
-            ways[SHARDS] = [partial(job.run, video) for video in whole_members]
+            ways[SHARDS] = [partial(job.run, replace(video, **dict.fromkeys(_SPAN))) for video in chosen]
         missing = {}
         for name, others in OTHERS.items():
             try:

@@ -129,8 +129,7 @@ class _Study:
         return write_report(report, self.out)
 
     def figure3(self, only: Sequence[str] = ()) -> Path:
-        wanted = [name for name in FIGURE3 if not only or name in only]
-        variants = [name for name in wanted if exists(name, self.network)]
+        variants = [name for name in FIGURE3 if (not only or name in only) and exists(name, self.network)]
         self.run(FIGURE, with_teachers(variants))
         part, column = self.videos.reported, self.recipe.data.label_column
         manifest = read_manifest(part.path, split=part.split, label_column=column)
@@ -138,9 +137,8 @@ class _Study:
         cache = FrameCache(int(self.recipe.data.cache_gib * 2**30))  # the networks see the same frames
         gazes = {}
         for job in self.plan(FIGURE, variants):
-            gazes[job.variant, job.seed] = measure_gaze(
-                load_checkpoint(job.folder), manifest.videos, tracks, cache=cache
-            )
+            network = load_checkpoint(job.folder)
+            gazes[job.variant, job.seed] = measure_gaze(network, manifest.videos, tracks, cache=cache)
             self.say(f"{FIGURE}  {job.variant}, seed {job.seed}: looked at {len(manifest)} videos")
         return write_figure3(compile_gaze(gazes), self.out, about=self.about(FIGURE))
 
