@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from w3action.bench.decode import BOUND, bench_decode
+from w3action.bench.turns import describe_machine
 from w3action.data import Video
 from w3action.tabletop import render_video
 
@@ -79,7 +80,7 @@ def describe(args: argparse.Namespace) -> dict:
         "ratios, which were taken round by round, not the rates.",
         "date": datetime.date.today().isoformat(),
         "cores": os.cpu_count(),
-        "processor": _processor(),
+        "processor": describe_machine(torch.device("cpu")).device,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "av": av.__version__,
@@ -126,14 +127,6 @@ def _offer_ffmpeg_to_torchcodec() -> None:
     searched = [str(folder), str(carried), os.environ.get("LD_LIBRARY_PATH", "")]
     os.environ |= {"W3_BENCH_FFMPEG": str(folder), "LD_LIBRARY_PATH": ":".join(filter(None, searched))}
     os.execv(sys.executable, [sys.executable, *sys.argv])
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

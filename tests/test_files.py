@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from w3action.files import whole_file, write_bytes, write_csv, write_lines, write_text
+from w3action.files import render_page, whole_file, write_bytes, write_csv, write_json, write_lines, write_text
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
@@ -111,3 +111,17 @@ def test_a_file_where_a_folder_should_be_is_an_os_error(tmp_path):
     with pytest.raises(OSError, match="run"):
         write_bytes(tmp_path / "run" / "model.json", b"new")
     assert (tmp_path / "run").read_bytes() == b"I am a file"
+
+
+def test_tables_are_written_for_programs_to_read(tmp_path):
+    write_json(tmp_path / "new" / "a.json", {"a": [1, None]})
+    assert (tmp_path / "new" / "a.json").read_bytes() == b'{\n  "a": [\n    1,\n    null\n  ]\n}\n'
+    write_csv(tmp_path / "a.csv", ("name", "top1"), [("a, b", 50.5), ("c", None)])
+    assert (tmp_path / "a.csv").read_bytes() == b'name,top1\n"a, b",50.5\nc,\n'
+
+
+def test_names_are_text_on_a_page(tmp_path):
+    render_page(tmp_path / "a.html", "study", name="a", title="<b>", about={"device": "x & y"})
+    page = (tmp_path / "a.html").read_text()
+    assert "<h1>&lt;b&gt;</h1>" in page
+    assert "<dd>x &amp; y</dd>" in page

@@ -4,26 +4,24 @@ Every run stands in a folder of its own and a finished one is not trained again,
 """
 
 import dataclasses
-import json
 import os
 import statistics
 from pathlib import Path
 
-import jinja2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from w3action.config import RunConfig, override
 from w3action.data import FrameCache, read_manifest
-from w3action.files import write_bytes
+from w3action.files import render_page, write_json
 from w3action.recipes import demo as demo_recipe
 from w3action.runs.checkpoint import load_checkpoint
 from w3action.runs.folder import read_metrics
 from w3action.runs.measure import measure
 from w3action.tabletop import write_tabletop
 from w3action.train import train
-from w3action.use.explain.explanation import explain
+from w3action.use.explain import explain
 from w3action.use.predict import predict
 
 NUM_EXAMPLES = 4
@@ -82,7 +80,7 @@ def run_demo(out: Path, *, num_videos: int, seed: int) -> Path:
         rows.append(_train_and_measure(name, config, manifest, out / name, cache))
     best = out / "tsm_w3_mfr"
     examples = _examples(best, manifest, out / "examples")
-    write_bytes(out / "report.json", (json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n").encode())
+    write_json(out / "report.json", [dataclasses.asdict(row) for row in rows])
     report = _write_page(out, rows=rows, examples=examples, num_videos=num_videos)
 
     table = Table("network", "top-1", "top-5", "GFLOPs", "parameters", "training clips/s")
@@ -157,9 +155,10 @@ def _examples(run: Path, manifest: Path, out: Path) -> list[Example]:
 
 def _write_page(out: Path, *, rows: list[Row], examples: list[Example], num_videos: int) -> Path:
     """Write `report.html` into `out`, which refers to the runs' and the examples' pictures beside it."""
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("w3action", "templates"), autoescape=True)
-    by_name = {row.name: row for row in rows}
-    page = environment.get_template("demo.html.j2").render(
+    by_name, path = {row.name: row for row in rows}, out / "report.html"
+    render_page(
+        path,
+        "demo",
         rows=rows,
         examples=[(example, Path(os.path.relpath(example.pictures, out)).as_posix()) for example in examples],
         num_videos=num_videos,
@@ -167,6 +166,4 @@ def _write_page(out: Path, *, rows: list[Row], examples: list[Example], num_vide
         w3_gain=by_name["tsm_w3"].top1 - by_name["tsm"].top1,
         mfr_gain=by_name["tsm_w3_mfr"].top1 - by_name["tsm_w3"].top1,
     )
-    path = out / "report.html"
-    write_bytes(path, page.encode())
     return path

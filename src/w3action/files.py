@@ -2,10 +2,12 @@
 
 import csv
 import errno
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -65,6 +67,15 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file, indented.
+
+    Raises:
+        OSError: as for `whole_file`.
+    """
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table with the names of its columns in the first line; None becomes an empty cell.
 
@@ -75,3 +86,15 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
         table = csv.writer(file, lineterminator="\n")
         table.writerow(columns)
         table.writerows(rows)
+
+
+def render_page(path: Path, template: str, **values: Any) -> None:
+    """Write a page for a browser: a template of `templates/`, by its name without `.html.j2`, filled with values.
+
+    Raises:
+        OSError: as for `whole_file`.
+    """
+    import jinja2  # late: only pages need it
+
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("w3action", "templates"), autoescape=True)
+    write_text(path, environment.get_template(f"{template}.html.j2").render(**values))

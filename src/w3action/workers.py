@@ -197,7 +197,7 @@ class _Pool:
 
 def _serve(connection: Connection, others: Connection, work: Callable[[Any], Any], parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=die_with, args=(parent,), daemon=True).start()
     others.close()  # a fork holds both ends: the pipe would not end with the parent
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
         while True:
@@ -209,8 +209,8 @@ def _serve(connection: Connection, others: Connection, work: Callable[[Any], Any
             connection.send(answer)
 
 
-def _die_with(parent: int) -> None:
-    """End this worker when its parent is gone: a killed one tells nobody, and the worker would wait for ever."""
+def die_with(parent: int) -> None:
+    """End this process when its parent is gone: a killed one tells nobody, and a worker would wait for ever."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

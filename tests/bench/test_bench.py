@@ -9,9 +9,8 @@ import torch
 
 from w3action.bench import bench_attention, bench_latency, bench_training, latency
 from w3action.bench.attention import count_bytes
-from w3action.bench.networks import build
-from w3action.bench.plain_tsm import PlainShift, plain_tsm
 from w3action.bench.training import peak_bytes
+from w3action.bench.variants import PlainShift, build, plain_tsm
 from w3action.layers import temporal_shift
 from w3action.models import create_model
 

@@ -1,11 +1,12 @@
 """Ways take turns, and ratios are taken round by round."""
 
 import time
+from dataclasses import dataclass, field
 
 import pytest
 import torch
 
-from w3action.bench.turns import Times, as_table, copy_speed, describe_machine, take_turns
+from w3action.bench.turns import Times, as_table, column, copy_speed, describe_machine, take_turns
 
 CPU = torch.device("cpu")
 
@@ -41,5 +42,12 @@ def test_a_copy_and_a_machine_are_measured_and_named():
     assert torch.__version__ in str(describe_machine(CPU))
 
 
+@dataclass
+class Row:
+    way: str = field(metadata=column("a"))
+    hidden: int
+    took: float | None = field(metadata=column("seconds", ".1f", unit=1e3))
+
+
 def test_tables_are_aligned():
-    assert as_table([("a", "bb"), ("ccc", "d")]) == "a    bb\nccc   d"
+    assert as_table(Row, [Row("ccc", 0, 4260.0), Row("d", 0, None)]) == "a    seconds\nccc      4.3\nd           "

@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from w3action.recipes import TABLES
+from w3action.recipes import PAPER_TABLES
 from w3action.runs.results import Ours, find_results, ours_of
 
-TABLE_1, EGOGESTURE, EPIC = TABLES[0], TABLES[2], TABLES[3]
+TABLE_1, EGOGESTURE, EPIC = PAPER_TABLES[0], PAPER_TABLES[2], PAPER_TABLES[3]
 
 
 def write(folder, name, **report):

@@ -1,5 +1,6 @@
 """The share of a mask that falls on the hand, for masks and hands that are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from w3action.clip_format import ClipFormat
-from w3action.data import read_manifest
+from w3action.data import FrameCache, TestTransform, open_frames, read_manifest
 from w3action.layers import Masks
 from w3action.models import ActionModel
 from w3action.models.action_model import Features
@@ -29,6 +30,7 @@ class Staring(ActionModel):
         self.weight = nn.Parameter(torch.zeros(1))
 
     def forward_features(self, clips):
+        self.seen = clips
         masks = [] if self.mask is None else [[Masks(spatial=self.mask)]]
         return Features(clips, masks)
 
@@ -78,6 +80,35 @@ def test_a_mask_on_the_hand_alone_has_all_its_mass_there(videos):
         assert gaze.mass == pytest.approx(1)
         assert gaze.area == pytest.approx(0.25)
         assert gaze.ratio == pytest.approx(4)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_the_frames_of_a_span_are_counted_in_the_whole_file(cached, videos):
+    video = replace(videos[0].videos[0], first_frame=10, num_frames=4)
+    boxes, acting = np.full((14, 4), np.nan), np.zeros(14, bool)  # out of view but in the span's frames
+    boxes[10:] = [28, 28, 84, 84]
+    acting[10:12] = True
+    mask = torch.zeros(1, 4, SIZE, SIZE)
+    mask[:, :2, 14:42, 14:42] = 1  # all of it on the hand while it acts, half of it elsewhere afterwards
+    mask[:, 2:, :, 14:42] = 1
+    checkpoint = checkpoint_of(mask)
+    cache = FrameCache(1 << 30) if cached else None
+    for _ in range(2):  # kept, then found
+        idle, busy = measure_gaze(checkpoint, [video], {video.path: Track(boxes, acting)}, cache=cache)
+        assert (busy.acting, busy.num_frames, busy.mass) == (True, 2, pytest.approx(1))
+        assert (idle.acting, idle.num_frames, idle.mass) == (False, 2, pytest.approx(0.5))
+        with open_frames(video.path, short_side=SIZE) as frames:
+            view, _ = TestTransform(size=SIZE, resize=SIZE)(frames.read(range(10, 14)))
+        assert torch.equal(checkpoint.model.seen, view)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_span_in_seconds_is_refused(cached, videos):
+    manifest, tracks = videos
+    video = replace(manifest.videos[0], start_seconds=0.5, end_seconds=1.0)
+    cache = FrameCache(1 << 30) if cached else None
+    with pytest.raises(TracksError, match=r"tracks count frames; give its span as start_frame, end_frame"):
+        measure_gaze(checkpoint_of(torch.ones(1, 4, 7, 7)), [video], tracks, cache=cache)
 
 
 def test_what_does_not_fit_is_named(tabletop, videos, tmp_path):

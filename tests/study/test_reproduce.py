@@ -11,11 +11,10 @@ from w3action.bench.turns import choose_device, describe_machine
 from w3action.config import ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig
 from w3action.models.weights import WeightsError
 from w3action.study import reproduce as module
-from w3action.study.figure3 import VARIANTS_SHOWN
-from w3action.study.jobs import Result, StudyError, exists, find_videos, plan, read_result, run_jobs
+from w3action.study.jobs import Result, StudyError, exists, find_videos, finish_jobs, plan, read_result
+from w3action.study.publish import show
 from w3action.study.reproduce import reproduce
-from w3action.study.show import show
-from w3action.study.tables import VARIANTS
+from w3action.study.tables import FIGURE3, VARIANTS
 
 TINY = RunConfig(
     recipe="tiny",
@@ -95,11 +94,11 @@ def test_finished_runs_of_other_settings_or_videos_are_not_taken_for_these(study
     with pytest.raises(ConfigError, match=r"seed_0 holds a run with other settings .*epochs is 1, not 2"):
         run("table7", tabletop, out, [], recipe=dataclasses.replace(TINY, epochs=2))
     videos = find_videos(tabletop, None, None)
-    elsewhere = dataclasses.replace(videos, test_split="val")
+    elsewhere = dataclasses.replace(videos, reported=videos.choosing)
     jobs = plan(["w3"], seeds=[0], recipe=TINY, network="tsm_small", rates={}, out=out)
-    assert run_jobs(jobs, videos, num_parallel=1, say=print).keys() == {("w3", 0)}
+    assert finish_jobs(jobs, videos, num_parallel=1, say=print).keys() == {("w3", 0)}
     with pytest.raises(StudyError, match=r"was tested on manifest\.csv, test, not manifest\.csv, val; give another"):
-        run_jobs(jobs, elsewhere, num_parallel=1, say=print)
+        finish_jobs(jobs, elsewhere, num_parallel=1, say=print)
 
 
 def test_the_report_holds_the_papers_column_and_ours(study):
@@ -125,7 +124,7 @@ def test_where_masks_look_is_measured_for_each_stage(study):
     out, _, _ = study
     rows = json.loads((out / "figure3.json").read_text())["rows"]
     assert [(row["variant"], row["stage"]) for row in rows] == [
-        (name, stage) for name in VARIANTS_SHOWN for stage in (1, 2, 3)
+        (name, stage) for name in FIGURE3 for stage in (1, 2, 3)
     ]
     for row in rows:
         assert row["num_frames"] > 0
@@ -144,7 +143,7 @@ def test_some_networks_alone_can_be_looked_at(study, tabletop, tmp_path):
 
 def test_a_student_alone_is_looked_at_after_its_teacher(tabletop, tmp_path, monkeypatch):
     planned = []
-    monkeypatch.setattr(module, "run_jobs", lambda jobs, *_, **__: planned.extend(job.variant for job in jobs) or {})
+    monkeypatch.setattr(module, "finish_jobs", lambda jobs, *_, **__: planned.extend(job.variant for job in jobs) or {})
     with pytest.raises(WeightsError, match="no checkpoint here"):  # nothing was run
         run("figure3", tabletop, tmp_path, [], rows=("w3_mfr",))
     assert planned == ["w3", "w3_mfr"]
@@ -174,7 +173,7 @@ def test_rows_are_what_they_say_whatever_network_the_recipe_has(tmp_path):
 def test_a_student_whose_teacher_is_nowhere_is_not_waited_for(tabletop, tmp_path):
     jobs = plan(["w3_mfr"], seeds=[0], recipe=TINY, network="tsm_small", rates={}, out=tmp_path)
     with pytest.raises(StudyError, match=r"w3_mfr.seed_0: its teacher .*w3.seed_0 is neither done nor to be run"):
-        run_jobs(jobs, find_videos(tabletop, None, None), num_parallel=1, say=print)
+        finish_jobs(jobs, find_videos(tabletop, None, None), num_parallel=1, say=print)
 
 
 def test_a_failed_row_is_named_and_the_others_are_done(tabletop, tmp_path):
@@ -183,7 +182,7 @@ def test_a_failed_row_is_named_and_the_others_are_done(tabletop, tmp_path):
     jobs[0] = dataclasses.replace(jobs[0], config=dataclasses.replace(jobs[0].config, optim=wild, epochs=5))
     lines = []
     with pytest.raises(StudyError, match=r"2 of 3 runs failed, first .*w3.seed_0: failed: the loss is"):
-        run_jobs(jobs, find_videos(tabletop, None, None), num_parallel=1, say=lines.append)
+        finish_jobs(jobs, find_videos(tabletop, None, None), num_parallel=1, say=lines.append)
     assert read_result(jobs[2].folder) is not None
     assert len(lines) == 2  # a student without a teacher is not even tried
 
@@ -214,12 +213,12 @@ def test_a_student_learns_from_the_teacher_of_its_seed(tmp_path):
 
 def test_videos_to_choose_by_are_not_those_that_are_reported(tabletop, tmp_path):
     found = find_videos(tabletop, None, None)
-    assert (found.test_split, found.choosing_split) == ("test", "val")
+    assert (found.reported.split, found.choosing.split) == ("test", "val")
     (tmp_path / "plain.csv").write_text("path,label\na.mp4,x\n")
     with pytest.raises(StudyError, match=r"plain\.csv has no val split; give the validation videos with --val"):
         find_videos(tmp_path / "plain.csv", None, None)
     alone = find_videos(tmp_path / "plain.csv", tmp_path / "plain.csv", None)
-    assert alone.test == alone.choosing == tmp_path / "plain.csv"
+    assert alone.reported == alone.choosing == (tmp_path / "plain.csv", None)
 
 
 @pytest.mark.parametrize(

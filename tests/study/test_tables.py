@@ -13,7 +13,7 @@ from w3action.study.tables import (
     FAMILIES,
     FRACTIONS,
     RATE_FACTORS,
-    TABLES,
+    STUDY_TABLES,
     VARIANTS,
     Variant,
     rate_factor_of,
@@ -42,7 +42,7 @@ def test_a_student_differs_from_its_teacher_in_mfr_alone(name):
     assert VARIANTS[name].family == VARIANTS[VARIANTS[name].teacher].family
 
 
-@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+@pytest.mark.parametrize("table", STUDY_TABLES.values(), ids=lambda table: table.name)
 def test_every_row_is_compared_with_a_row_of_its_table(table):
     variants = [row.variant for row in table.rows]
     assert len(set(variants)) == len(variants)
@@ -53,7 +53,8 @@ def test_every_row_is_compared_with_a_row_of_its_table(table):
 def test_the_papers_column_is_the_papers():
     """Tables 5 and 7 of the paper with what we add to it, and the W3 rows of Table 8."""
     printed = {
-        name: {row.variant: row.paper_top1 for row in TABLES[name].rows} for name in ("table5", "table7", "table8")
+        name: {row.variant: row.paper_top1 for row in STUDY_TABLES[name].rows}
+        for name in ("table5", "table7", "table8")
     }
     assert list(printed["table5"].values()) == [52.6, 50.3, 50.1, 49.8, 47.2]
     assert list(printed["table7"].values()) == [49.1, 50.5, None, 50.2, 52.6, None, 47.2, None, None]
@@ -61,7 +62,7 @@ def test_the_papers_column_is_the_papers():
 
 
 def test_a_student_is_compared_with_its_teacher_and_with_a_training_as_long_as_both():
-    rows = {row.variant: row for row in TABLES["table7"].rows}
+    rows = {row.variant: row for row in STUDY_TABLES["table7"].rows}
     students = {name: VARIANTS[name].teacher for name in rows if VARIANTS[name].teacher}
     assert set(students.values()) == {"cbam", "w3", "tsm"}
     for student, teacher in students.items():
@@ -71,7 +72,7 @@ def test_a_student_is_compared_with_its_teacher_and_with_a_training_as_long_as_b
 
 
 def test_teachers_come_before_their_students_and_each_comes_once():
-    for table in TABLES.values():
+    for table in STUDY_TABLES.values():
         needed = with_teachers(row.variant for row in table.rows)
         assert len(set(needed)) == len(needed)
         for place, name in enumerate(needed):
@@ -81,18 +82,18 @@ def test_teachers_come_before_their_students_and_each_comes_once():
 
 def test_every_attention_gets_the_same_trials():
     trials = {}
-    for row in TABLES["sweep"].rows:
+    for row in STUDY_TABLES["sweep"].rows:
         family, _, factor = VARIANTS[row.variant].family.partition("*")
         trials.setdefault(family, []).append(float(factor))
     assert set(map(tuple, trials.values())) == {RATE_FACTORS}
-    assert {VARIANTS[row.variant].family for row in TABLES["table6"].rows} == trials.keys()
+    assert {VARIANTS[row.variant].family for row in STUDY_TABLES["table6"].rows} == trials.keys()
 
 
 def test_a_learning_curve_has_every_share_of_every_network():
-    points = [row.curve for row in TABLES["curves"].rows]
+    points = [row.curve for row in STUDY_TABLES["curves"].rows]
     assert sorted(points) == sorted((FAMILIES[name], 100 * share) for name in CURVES for share in FRACTIONS)
     variant_of = {label: name for name, label in FAMILIES.items()}
-    for row in TABLES["curves"].rows:
+    for row in STUDY_TABLES["curves"].rows:
         label, percent = row.curve
         assert VARIANTS[row.variant].settings == VARIANTS[variant_of[label]].settings
         assert 100 * VARIANTS[row.variant].fraction == percent

@@ -9,7 +9,7 @@ from w3action.config import DataConfig, ModelConfig, OptimConfig, RunConfig
 from w3action.runs.checkpoint import load_checkpoint
 from w3action.runs.measure import measure
 from w3action.train import train
-from w3action.use.explain.explanation import explain
+from w3action.use.explain import explain
 from w3action.use.predict import predict
 
 CONFIG = RunConfig(

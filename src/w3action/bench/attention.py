@@ -5,15 +5,16 @@ adds stands what it should add if its passes over the features were all of its c
 speed of a copy.
 """
 
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-from w3action.bench.networks import NUM_CLASSES, Mode, Variant, build, inference_step, training_step
-from w3action.bench.turns import Machine, as_table, choose_device, copy_speed, describe_machine, take_turns
+from w3action.bench.turns import Machine, as_table, choose_device, column, copy_speed, describe_machine, take_turns
+from w3action.bench.variants import NUM_CLASSES, Mode, Variant, build, choose, inference_step, training_step
 from w3action.layers import W3
 
 # Readings and writings of all the features by one W3 layer, counted without those of the addition and the ReLU that a
@@ -46,18 +47,18 @@ def base_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class Overhead:
-    """A row of the table."""
+    """A row of the table; an overhead is the time over that of the same network without attention."""
 
-    variant: str
-    mode: Mode
-    num_frames: int
-    batch: int
-    milliseconds: float
-    overhead: float  # its time over that of the same network without attention
-    processor_overhead: float | None  # the same of the processor's time; None on a GPU
-    added_milliseconds: float
+    variant: str = field(metadata=column("attention"))
+    mode: Mode = field(metadata=column("mode"))
+    num_frames: int = field(metadata=column("T"))
+    batch: int = field(metadata=column("batch"))
+    milliseconds: float = field(metadata=column("ms", ".2f"))
+    overhead: float = field(metadata=column("overhead", ".3f"))
+    processor_overhead: float | None = field(metadata=column("of processor", ".3f"))  # None on a GPU
+    added_milliseconds: float = field(metadata=column("added ms", ".2f"))
     bytes_moved: int | None  # by W3's passes over the features, where they are counted
-    limit_milliseconds: float | None  # those bytes at the speed of a copy
+    limit_milliseconds: float | None = field(metadata=column("limit ms", ".2f"))  # at the speed of a copy
 
 
 @dataclass(frozen=True)
@@ -74,23 +75,8 @@ class AttentionBench:
     rows: tuple[Overhead, ...]
 
     def __str__(self) -> str:
-        lines = [("attention", "mode", "T", "batch", "ms", "overhead", "of processor", "added ms", "limit ms")]
-        lines += [
-            (
-                row.variant,
-                row.mode,
-                str(row.num_frames),
-                str(row.batch),
-                f"{row.milliseconds:.2f}",
-                f"{row.overhead:.3f}",
-                "" if row.processor_overhead is None else f"{row.processor_overhead:.3f}",
-                f"{row.added_milliseconds:.2f}",
-                "" if row.limit_milliseconds is None else f"{row.limit_milliseconds:.2f}",
-            )
-            for row in self.rows
-        ]
         speed = f"a copy moves {self.copy_bytes_per_second / 1e9:.1f} GB/s"
-        return f"{self.network}, {self.size} px; {self.machine}; {speed}\n{as_table(lines)}"
+        return f"{self.network}, {self.size} px; {self.machine}; {speed}\n{as_table(Overhead, self.rows)}"
 
 
 def bench_attention(
@@ -125,34 +111,30 @@ def bench_attention(
     Raises:
         ValueError: an unknown variant, mode or network; fewer rounds than one.
     """
-    for what, given, allowed in (("variant", variants, tuple(VARIANTS)), ("mode", modes, get_args(Mode))):
-        unknown = [name for name in given if name not in allowed]
-        if unknown:
-            raise ValueError(f"unknown {what} {unknown[0]!r}; choose from {'; '.join(allowed)}")
-    needed = {base_of(name) for name in variants} | set(variants)
+    needed = choose("variant", variants, VARIANTS, always=[base_of(name) for name in variants if name in VARIANTS])
+    choose("mode", modes, get_args(Mode))
     place = choose_device(device)
     speed = copy_speed(place)
     rows: list[Overhead] = []
-    for num_frames, batch, mode in [(t, b, m) for t in frames for b in batches for m in modes]:
+    for num_frames, batch, mode in itertools.product(frames, batches, modes):
         on_setting(f"{mode}, {num_frames} frames, batch {batch}")
         clips = torch.randn(batch, 3, num_frames, size, size, device=place)
         labels = torch.arange(batch, device=place) % NUM_CLASSES
         if any(VARIANTS[name].compiled for name in needed):
             torch.compiler.reset()  # what was compiled for another size would be tried, or made general, for this one
         steps, moved = {}, {}
-        for name in (name for name in VARIANTS if name in needed):
+        for name in needed:
             variant = replace(VARIANTS[name], autocast=autocast)
             model = build(network, variant.attention, channels_last=channels_last).to(place)
-            moved[name] = None
             if variant.attention == "w3" and not variant.compiled and (variant.form, mode) in PASSES:
                 moved[name] = PASSES[variant.form, mode] * count_bytes(model, clips, autocast=autocast)
             if mode == "inference":
                 steps[name] = inference_step(model, variant, clips)
             else:
-                steps[name] = training_step(model, variant, clips, labels)
+                steps[name] = training_step(model, _cross_entropy(model, variant, clips, labels), variant, place)
         times = take_turns(steps, place, rounds=rounds)
         for name, taken in times.items():
-            base, counted = times[base_of(name)], moved[name]
+            base, counted = times[base_of(name)], moved.get(name)
             rows.append(
                 Overhead(
                     name,
@@ -161,13 +143,18 @@ def bench_attention(
                     batch,
                     milliseconds=taken.milliseconds,
                     overhead=taken.over(base),
-                    processor_overhead=taken.processor_over(base) if place.type == "cpu" else None,
+                    processor_overhead=taken.processor_over(base),
                     added_milliseconds=taken.milliseconds - base.milliseconds,
                     bytes_moved=counted,
                     limit_milliseconds=None if counted is None else 1e3 * counted / speed,
                 )
             )
     return AttentionBench(network, size, rounds, autocast, channels_last, describe_machine(place), speed, tuple(rows))
+
+
+def _cross_entropy(model: nn.Module, variant: Variant, clips: Tensor, labels: Tensor) -> Callable[[], Tensor]:
+    forward = torch.compile(model.train(), dynamic=False) if variant.compiled else model.train()
+    return lambda: nn.functional.cross_entropy(forward(clips).float(), labels)
 
 
 def count_bytes(model: nn.Module, clips: Tensor, *, autocast: bool = False) -> int:

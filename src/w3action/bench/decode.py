@@ -9,7 +9,6 @@ the median over rounds.
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from w3action.bench.turns import median_ratio, take_turns
 from w3action.data.clip import Clip
 from w3action.data.decode import scaled_size
 from w3action.data.frames import ListedFrames, list_frames
@@ -61,12 +61,9 @@ class DecodeBench:
 
     def __str__(self) -> str:
         width = max(map(len, [*self.rates, *self.missing]))
-        lines = [f"{'':{width}}  clips/s  of bound"]  # per core
-        lines += [
-            f"{way:{width}}  {rate.clips_per_second:7.1f}  {rate.of_bound:8.2f}" for way, rate in self.rates.items()
-        ]
-        lines += [f"{way:{width}}  not measured: {why}" for way, why in self.missing.items()]
-        return "\n".join(lines)
+        rates = (f"{way:{width}}  {one.clips_per_second:7.1f}  {one.of_bound:8.2f}" for way, one in self.rates.items())
+        missing = (f"{way:{width}}  not measured: {why}" for way, why in self.missing.items())
+        return "\n".join([f"{'':{width}}  clips/s  of bound", *rates, *missing])  # per core
 
 
 def bench_decode(
@@ -94,11 +91,11 @@ def bench_decode(
         DecodeError: a video cannot be decoded.
         ValueError: no video file among the videos, or a count below 1.
     """
-    for name, value in {"num_segments": num_segments, "size": size, "num_clips": num_clips}.items():
+    counts = {"num_segments": num_segments, "size": size, "num_clips": num_clips, "num_rounds": num_rounds}
+    for name, value in counts.items():
         if value < 1:
-            raise ValueError(f"{name} is {value} but must be at least 1: give for example 8")
-    if num_rounds < 1:
-        raise ValueError(f"num_rounds is {num_rounds} but must be at least 1: give for example 7")
+            example = 7 if name == "num_rounds" else 8
+            raise ValueError(f"{name} is {value} but must be at least 1: give for example {example}")
     whole = [video for video in videos if not video.path.is_dir()]
     if not whole:
         raise ValueError(f"none of the {len(videos)} videos is a video file: give a manifest of files or a packed set")
@@ -111,8 +108,7 @@ def bench_decode(
             FILES: [partial(job.run, video) for video in files],
         }
         if any(video.byte_offset is not None for video in chosen):
-            whole_members = [replace(video, **dict.fromkeys(_SPAN)) for video in chosen]
-            ways[SHARDS] = [partial(job.run, video) for video in whole_members]
+            ways[SHARDS] = [partial(job.run, replace(video, **dict.fromkeys(_SPAN))) for video in chosen]
         missing = {}
         for name, others in OTHERS.items():
             try:
@@ -121,14 +117,12 @@ def bench_decode(
             except (ImportError, RuntimeError, OSError) as error:
                 ways.pop(name, None)
                 missing[name] = next(iter(str(error).splitlines()), type(error).__name__)
-        seconds = _take_turns(ways, num_rounds=num_rounds, on_round=on_round)
-    bound = seconds[BOUND]
+        steps = {name: partial(_run_all, clips) for name, clips in ways.items()}
+        times = take_turns(steps, torch.device("cpu"), rounds=num_rounds, warmups=1, on_round=on_round)
+    seconds = {way: taken.processor for way, taken in times.items()}
     rates = {
-        way: Rate(
-            clips_per_second=len(files) / statistics.median(taken),
-            of_bound=statistics.median(best / own for best, own in zip(bound, taken, strict=True)),
-        )
-        for way, taken in seconds.items()
+        way: Rate(clips_per_second=len(files) / statistics.median(own), of_bound=median_ratio(seconds[BOUND], own))
+        for way, own in seconds.items()
     }
     return DecodeBench(rates, missing, len(files), num_segments, size, num_rounds)
 
@@ -145,7 +139,7 @@ class Job:
         return test_segments(count, num_segments=self.num_segments)[0]
 
     def run(self, video: Video) -> Float[Tensor, "1 c t h w"]:
-        """By our decoder."""
+        """Do the job with our decoder."""
         with open_frames(video, short_side=self.short_side) as frames:
             return self.finish(frames.read(self.indices(frames.count)))
 
@@ -238,20 +232,6 @@ OTHERS: dict[str, Callable[[Job, Sequence[Video]], Iterator[Way]]] = {
 }
 
 
-def _take_turns(ways: dict[str, list[Way]], *, num_rounds: int, on_round: Callable[[], None]) -> dict[str, list[float]]:
-    """Return the seconds of every round, by way; the first round warms caches up and is not kept."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(num_rounds + 1):
-        for name, clips in ways.items():
-            start = time.process_time()
-            for run in clips:
-                run()
-            if number:
-                seconds[name].append(time.process_time() - start)
-        on_round()
-    return seconds
-
-
 def _as_file(video: Video, path: Path) -> Video:
     """Return the whole of a video as a file of its own; a member of a shard is copied to `path`."""
     if video.byte_offset is None or video.num_bytes is None:
@@ -259,6 +239,11 @@ def _as_file(video: Video, path: Path) -> Video:
     with open_member(video.path, offset=video.byte_offset, size=video.num_bytes) as member:
         path.write_bytes(member.read())
     return Video(path=path, label=video.label)
+
+
+def _run_all(clips: Sequence[Way]) -> None:
+    for run in clips:
+        run()
 
 
 @contextmanager

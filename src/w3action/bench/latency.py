@@ -4,13 +4,12 @@ All TSMs have the same weights and are checked to give the same logits before an
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
-from w3action.bench.networks import Variant, build, inference_step
-from w3action.bench.plain_tsm import plain_tsm
-from w3action.bench.turns import Machine, as_table, choose_device, describe_machine, take_turns
+from w3action.bench.turns import Machine, as_table, choose_device, column, describe_machine, take_turns
+from w3action.bench.variants import Variant, build, choose, inference_step, plain_tsm
 
 PLAIN = "plain TSM"
 VARIANTS = {
@@ -32,12 +31,12 @@ TOLERANCE = 1e-3  # of logits, as a share of the largest; bfloat16 is not compar
 class Latency:
     """A row of the table."""
 
-    variant: str
-    batch: int
-    milliseconds_per_video: float
-    videos_per_second: float
-    of_plain: float  # its time over that of the plain TSM in float32
-    processor_of_plain: float | None  # the same of the processor's time; None on a GPU
+    variant: str = field(metadata=column("network"))
+    batch: int = field(metadata=column("batch"))
+    milliseconds_per_video: float = field(metadata=column("ms/video", ".1f"))
+    videos_per_second: float = field(metadata=column("videos/s", ".2f"))
+    of_plain: float = field(metadata=column("of plain", ".3f"))  # its time over that of the plain TSM in float32
+    processor_of_plain: float | None = field(metadata=column("of processor", ".3f"))  # None on a GPU
 
 
 @dataclass(frozen=True)
@@ -52,20 +51,8 @@ class LatencyBench:
     rows: tuple[Latency, ...]
 
     def __str__(self) -> str:
-        lines = [("network", "batch", "ms/video", "videos/s", "of plain", "of processor")]
-        lines += [
-            (
-                row.variant,
-                str(row.batch),
-                f"{row.milliseconds_per_video:.1f}",
-                f"{row.videos_per_second:.2f}",
-                f"{row.of_plain:.3f}",
-                "" if row.processor_of_plain is None else f"{row.processor_of_plain:.3f}",
-            )
-            for row in self.rows
-        ]
         heading = f"{self.network}, {self.num_frames} frames of {self.size} px; {self.machine}"
-        return f"{heading}\n{as_table(lines)}"
+        return f"{heading}\n{as_table(Latency, self.rows)}"
 
 
 def bench_latency(
@@ -95,10 +82,7 @@ def bench_latency(
         ValueError: an unknown variant, a network without a plain formulation, fewer rounds than one.
         RuntimeError: two formulations of one network give different logits.
     """
-    unknown = [name for name in variants if name not in VARIANTS]
-    if unknown:
-        raise ValueError(f"unknown variant {unknown[0]!r}; choose from {'; '.join(VARIANTS)}")
-    chosen = [name for name in VARIANTS if name in {PLAIN, *variants}]
+    chosen = choose("variant", variants, VARIANTS, always=[PLAIN])
     place = choose_device(device)
     rows: list[Latency] = []
     for batch in batches:
@@ -113,17 +97,17 @@ def bench_latency(
             steps[name] = inference_step(ready.to(place), VARIANTS[name], clips)
         _check_they_agree(steps)
         times = take_turns(steps, place, rounds=rounds)
-        for name, taken in times.items():
-            rows.append(
-                Latency(
-                    name,
-                    batch,
-                    milliseconds_per_video=taken.milliseconds / batch,
-                    videos_per_second=1e3 * batch / taken.milliseconds,
-                    of_plain=taken.over(times[PLAIN]),
-                    processor_of_plain=taken.processor_over(times[PLAIN]) if place.type == "cpu" else None,
-                )
+        rows += [
+            Latency(
+                name,
+                batch,
+                milliseconds_per_video=taken.milliseconds / batch,
+                videos_per_second=1e3 * batch / taken.milliseconds,
+                of_plain=taken.over(times[PLAIN]),
+                processor_of_plain=taken.processor_over(times[PLAIN]),
             )
+            for name, taken in times.items()
+        ]
     return LatencyBench(network, num_frames, size, rounds, describe_machine(place), tuple(rows))
 
 

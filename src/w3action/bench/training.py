@@ -7,15 +7,16 @@ counts; on a CPU every tensor that an operator makes is counted until it is free
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from w3action.bench.networks import NUM_CLASSES, build
-from w3action.bench.turns import Machine, as_table, choose_device, describe_machine, take_turns
+from w3action.bench.turns import Machine, as_table, choose_device, column, describe_machine, take_turns
+from w3action.bench.variants import NUM_CLASSES, Variant, build, choose, training_step
 from w3action.train.tasks import MatureFeatureTask, PlainTask
 
 TSM = "TSM"
@@ -32,13 +33,13 @@ WAYS = {  # (attention, whether a teacher regularizes, whether the teacher is co
 class TrainingCost:
     """A row of the table."""
 
-    way: str
-    milliseconds: float  # a step
-    videos_per_second: float
-    of_tsm: float  # a step's time over that of TSM without attention
-    processor_of_tsm: float | None  # the same of the processor's time; None on a GPU
-    peak_bytes: int
-    memory_of_tsm: float
+    way: str = field(metadata=column("training"))
+    milliseconds: float = field(metadata=column("ms", ".1f"))  # a step
+    videos_per_second: float = field(metadata=column("videos/s", ".2f"))
+    of_tsm: float = field(metadata=column("of TSM", ".3f"))  # a step's time over that of TSM without attention
+    processor_of_tsm: float | None = field(metadata=column("of processor", ".3f"))  # None on a GPU
+    peak_bytes: int = field(metadata=column("peak MB", ".0f", unit=1e6))
+    memory_of_tsm: float = field(metadata=column("of TSM's", ".3f"))
 
 
 @dataclass(frozen=True)
@@ -55,22 +56,9 @@ class TrainingBench:
     rows: tuple[TrainingCost, ...]
 
     def __str__(self) -> str:
-        lines = [("training", "ms", "videos/s", "of TSM", "of processor", "peak MB", "of TSM's")]
-        lines += [
-            (
-                row.way,
-                f"{row.milliseconds:.1f}",
-                f"{row.videos_per_second:.2f}",
-                f"{row.of_tsm:.3f}",
-                "" if row.processor_of_tsm is None else f"{row.processor_of_tsm:.3f}",
-                f"{row.peak_bytes / 1e6:.0f}",
-                f"{row.memory_of_tsm:.3f}",
-            )
-            for row in self.rows
-        ]
         heading = f"{self.network}, batch {self.batch} of {self.num_frames} frames of {self.size} px"
         precision = "bfloat16 autocast" if self.autocast else "float32"
-        return f"{heading}, {precision}; {self.machine}\n{as_table(lines)}"
+        return f"{heading}, {precision}; {self.machine}\n{as_table(TrainingCost, self.rows)}"
 
 
 def bench_training(
@@ -103,14 +91,12 @@ def bench_training(
     Raises:
         ValueError: an unknown way or network, fewer rounds than one.
     """
-    unknown = [name for name in ways if name not in WAYS]
-    if unknown:
-        raise ValueError(f"unknown way {unknown[0]!r}; choose from {'; '.join(WAYS)}")
+    chosen = choose("way", ways, WAYS, always=[TSM])
     place = choose_device(device)
     clips = torch.randn(batch, 3, num_frames, size, size, device=place)
     labels = torch.arange(batch, device=place) % NUM_CLASSES
     steps, peaks = {}, {}
-    for name in (name for name in WAYS if name in {TSM, *ways}):
+    for name in chosen:
         on_way(name)
         attention, with_teacher, compiled = WAYS[name]
         model = build(network, attention, channels_last=channels_last).to(place)
@@ -118,7 +104,8 @@ def bench_training(
         if with_teacher:
             teacher = build(network, attention, channels_last=channels_last).to(place)
             task = MatureFeatureTask(model, teacher, compile_teacher=compiled)
-        steps[name] = step_of(task.train(), clips, labels, autocast=autocast)
+        losses = partial(_loss, task.train(), clips, labels)
+        steps[name] = training_step(task, losses, Variant(attention, autocast=autocast), place)
         steps[name]()
         peaks[name] = peak_bytes(steps[name], place)
     times = take_turns(steps, place, rounds=rounds, warmups=1)
@@ -128,7 +115,7 @@ def bench_training(
             milliseconds=taken.milliseconds,
             videos_per_second=1e3 * batch / taken.milliseconds,
             of_tsm=taken.over(times[TSM]),
-            processor_of_tsm=taken.processor_over(times[TSM]) if place.type == "cpu" else None,
+            processor_of_tsm=taken.processor_over(times[TSM]),
             peak_bytes=peaks[name],
             memory_of_tsm=peaks[name] / peaks[TSM],
         )
@@ -138,16 +125,8 @@ def bench_training(
     return TrainingBench(network, num_frames, size, batch, autocast, rounds, machine, tuple(rows))
 
 
-def step_of(task: PlainTask, clips: Tensor, labels: Tensor, *, autocast: bool) -> Callable[[], None]:
-    """Return a function that computes a task's losses and gradients once, and drops them."""
-
-    def step() -> None:
-        with torch.autocast(clips.device.type, torch.bfloat16, enabled=autocast):
-            losses = task(clips, labels).losses
-        torch.stack(list(losses.values())).sum().backward()
-        task.zero_grad(set_to_none=True)
-
-    return step
+def _loss(task: PlainTask, clips: Tensor, labels: Tensor) -> Tensor:
+    return torch.stack(list(task(clips, labels).losses.values())).sum()
 
 
 def peak_bytes(step: Callable[[], object], device: torch.device) -> int:

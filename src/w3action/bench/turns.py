@@ -4,12 +4,14 @@ A ratio of two ways is the median over rounds of the ratio within a round. On a 
 time, and of the processor's (all threads), which other work on the machine hardly changes.
 """
 
+import dataclasses
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -21,7 +23,7 @@ class Times:
     """Seconds of one way, round by round."""
 
     wall: tuple[float, ...]
-    processor: tuple[float, ...]
+    processor: tuple[float, ...]  # of all threads; empty where a GPU does the work
 
     @property
     def milliseconds(self) -> float:
@@ -30,11 +32,11 @@ class Times:
 
     def over(self, base: "Times") -> float:
         """Return this way's time over another's, by the clock."""
-        return statistics.median(own / other for own, other in zip(self.wall, base.wall, strict=True))
+        return median_ratio(self.wall, base.wall)
 
-    def processor_over(self, base: "Times") -> float:
-        """Return this way's time over another's, by the processor's time."""
-        return statistics.median(own / other for own, other in zip(self.processor, base.processor, strict=True))
+    def processor_over(self, base: "Times") -> float | None:
+        """Return this way's time over another's, by the processor's time; None where a GPU does the work."""
+        return median_ratio(self.processor, base.processor) if self.processor else None
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,22 @@ class Machine:
         return f"{self.device}, {self.num_threads} CPU threads{busy}, torch {self.torch}"
 
 
-def take_turns(steps: Mapping[str, Step], device: torch.device, *, rounds: int, warmups: int = 2) -> dict[str, Times]:
+def take_turns(
+    steps: Mapping[str, Step],
+    device: torch.device,
+    *,
+    rounds: int,
+    warmups: int = 2,
+    on_round: Callable[[], None] = lambda: None,
+) -> dict[str, Times]:
     """Time every step once a round, forwards and backwards in alternation; the first rounds are not kept.
+
+    Args:
+        steps: by the names of the ways.
+        device: that does the work.
+        rounds: timings of each.
+        warmups: rounds before, which are not kept.
+        on_round: called after every round.
 
     Raises:
         ValueError: fewer rounds than one.
@@ -70,7 +86,9 @@ def take_turns(steps: Mapping[str, Step], device: torch.device, *, rounds: int, 
             if number >= warmups:
                 wall[name].append(time.perf_counter() - started)
                 processor[name].append(time.process_time() - computing)
-    return {name: Times(tuple(wall[name]), tuple(processor[name])) for name in steps}
+        on_round()
+    on_cpu = device.type == "cpu"
+    return {name: Times(tuple(wall[name]), tuple(processor[name]) if on_cpu else ()) for name in steps}
 
 
 def copy_speed(device: torch.device, *, num_bytes: int = 1 << 27) -> float:
@@ -99,15 +117,37 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def as_table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Write rows of text, the first of them a heading; the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+def column(heading: str, form: str = "", *, unit: float = 1) -> dict[str, Any]:
+    """Make a dataclass's field a column of `as_table`, as `field(metadata=column("MB", ".0f", unit=1e6))`."""
+    return {"heading": heading, "form": form, "unit": unit}
+
+
+def as_table(row_type: type, rows: Sequence[Any]) -> str:
+    """Write rows, of a dataclass with columns, as text: the first column to the left, the others to the right.
+
+    None is left empty.
+    """
+    columns = [field for field in dataclasses.fields(row_type) if field.metadata]
+    cells = [[field.metadata["heading"] for field in columns]]
+    cells += [[_cell(getattr(row, field.name), **field.metadata) for field in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+            [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
         )
-        for row in rows
+        for first, *others in cells
     )
+
+
+def _cell(value: Any, *, heading: str, form: str, unit: float) -> str:
+    if value is None:
+        return ""
+    return str(value) if not form else format(value / unit, form)
+
+
+def median_ratio(own: Sequence[float], base: Sequence[float]) -> float:
+    """Return the median over rounds of one way's time by another's in the same round."""
+    return statistics.median(one / other for one, other in zip(own, base, strict=True))
 
 
 def _processor() -> str:

@@ -50,7 +50,7 @@ def recipes_verb(*, runs: Path = Path("runs"), as_json: AsJson = False) -> None:
         runs: A folder in which reports of `w3 eval` and `w3 fuse` are looked for, to stand beside the paper's figures.
         as_json: Print JSON instead of text.
     """
-    from w3action.recipes import OWN, RECIPES, TABLES
+    from w3action.recipes import OWN, PAPER_TABLES, RECIPES
     from w3action.runs.results import find_results, ours_of
 
     results = find_results(runs)
@@ -64,7 +64,7 @@ def recipes_verb(*, runs: Path = Path("runs"), as_json: AsJson = False) -> None:
                     for ours in [ours_of(table, row, results)]
                 ],
             }
-            for table in TABLES
+            for table in PAPER_TABLES
         ]
         recipes = {name: dataclasses.asdict(make()) for name, make in RECIPES.items()}
         print(json.dumps({"recipes": recipes, "tables": tables}, indent=2))
@@ -73,7 +73,7 @@ def recipes_verb(*, runs: Path = Path("runs"), as_json: AsJson = False) -> None:
         print(f"{name:10}{(make.__doc__ or '').splitlines()[0]}")
     console = Console()
     num_columns = 2 * MOST_COLUMNS if console.width >= WIDE else MOST_COLUMNS
-    for paper_table in TABLES:
+    for paper_table in PAPER_TABLES:
         ours = [ours_of(paper_table, row, results) for row in paper_table.rows]
         for start in range(0, len(paper_table.columns), num_columns):
             part = slice(start, start + num_columns)

@@ -223,7 +223,7 @@ def explain_verb(
         as_json: Print JSON instead of text.
     """
     from w3action.runs.checkpoint import load_checkpoint
-    from w3action.use.explain.explanation import explain
+    from w3action.use.explain import explain
 
     explained = explain(load_checkpoint(run), video, out=out, stage=stage)
     best, probability = explained.prediction[0]

@@ -77,7 +77,7 @@ def reproduce_verb(
     if as_json:
         print(json.dumps([json.loads(page.with_suffix(".json").read_text()) for page in pages], indent=2))
         return
-    from w3action.study.show import show
+    from w3action.study.publish import show
 
     for page in pages:
         show(page.with_suffix(".json"))

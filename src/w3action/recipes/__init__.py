@@ -11,10 +11,10 @@ from typing import Any
 
 from w3action.config import ConfigError, RunConfig
 from w3action.recipes.own import default, demo, edge
-from w3action.recipes.paper_tables import TABLES, PaperRow, PaperTable
+from w3action.recipes.paper_tables import PAPER_TABLES, PaperRow, PaperTable
 from w3action.recipes.published import PUBLISHED
 
-__all__ = ["OWN", "RECIPES", "TABLES", "PaperRow", "PaperTable", "changed_settings", "recipe"]
+__all__ = ["OWN", "PAPER_TABLES", "RECIPES", "PaperRow", "PaperTable", "changed_settings", "recipe"]
 
 OWN: dict[str, Callable[[], RunConfig]] = {"default": default, "edge": edge, "demo": demo}
 RECIPES: dict[str, Callable[[], RunConfig]] = {**OWN, **PUBLISHED}

@@ -187,7 +187,7 @@ _OTHER_NETWORKS = (
     _row("TSM", _R50, "8", (46.2, 74.3), "ssv1_tsm_8f"),
     _row("TSM + W3", _R50, "8", (47.2, 75.9), "ssv1_tsm_w3_no_mfr_8f"),
 )
-TABLES = (
+PAPER_TABLES = (
     PaperTable(1, "the state of the art on Something-Something V1", "something_v1", _TOP, _SOMETHING_V1),
     PaperTable(2, "the state of the art on Something-Something V2", "something_v2", _TOP, _SOMETHING_V2),
     PaperTable(3, "the state of the art on EgoGesture", "egogesture", _GESTURES, _EGOGESTURE),

@@ -11,7 +11,7 @@ view), acting.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from w3action.data import FrameCache, Manifest, Video, probe
 from w3action.evaluate.protocols import center_clip
 from w3action.models.action_model import stage_masks
 from w3action.runs.checkpoint import Checkpoint
+from w3action.study.comparison import Summary, summarize
 from w3action.use.explain.masks import resample
 
 TRACKS_FILE = "tracks.parquet"
@@ -69,6 +70,19 @@ class Gaze:
         return self.mass / self.area
 
 
+@dataclass(frozen=True)
+class GazeLine:
+    """One network's mask at one stage, over seeds."""
+
+    variant: str
+    stage: int
+    acting: Summary  # ratio of the mask's share on the hand to the hand's share of the frame
+    idle: Summary
+    level_acting: float  # mean of the mask
+    level_idle: float
+    num_frames: int
+
+
 def read_tracks(path: Path, manifest: Manifest) -> dict[Path, Track]:
     """Read the tracks of a manifest's videos.
 
@@ -105,8 +119,8 @@ def measure_gaze(
         For every stage, acting and not acting.
 
     Raises:
-        TracksError: the network has no spatial masks, a track is shorter than its video, or no frame shows the hand
-            acting, or doing nothing.
+        TracksError: the network has no spatial masks, a track is shorter than its video, a video's span is in
+            seconds, or no frame shows the hand acting, or doing nothing.
         DecodeError: a video cannot be read.
     """
     found: dict[tuple[int, bool], list[tuple[float, float, float]]] = defaultdict(list)
@@ -132,6 +146,29 @@ def measure_gaze(
             "figure 3 compares frames in which the hand acts with others; these tracks have only one kind"
         )
     return [_average(stage, acting, np.array(rows)) for (stage, acting), rows in sorted(found.items())]
+
+
+def compile_gaze(found: Mapping[tuple[str, int], Sequence[Gaze]]) -> list[GazeLine]:
+    """Join the gazes of (variant, seed) into lines by variant and stage, in the order in which they come."""
+    gazes_of: dict[tuple[str, int], list[Gaze]] = defaultdict(list)
+    for (variant, _), of_run in found.items():
+        for gaze in of_run:
+            gazes_of[variant, gaze.stage].append(gaze)
+    lines = []
+    for (variant, stage), gazes in gazes_of.items():
+        acting, idle = ([gaze for gaze in gazes if gaze.acting is kind] for kind in (True, False))
+        lines.append(
+            GazeLine(
+                variant=variant,
+                stage=stage,
+                acting=summarize([gaze.ratio for gaze in acting]),
+                idle=summarize([gaze.ratio for gaze in idle]),
+                level_acting=float(np.mean([gaze.level for gaze in acting])),
+                level_idle=float(np.mean([gaze.level for gaze in idle])),
+                num_frames=acting[0].num_frames + idle[0].num_frames,
+            )
+        )
+    return lines
 
 
 def hand_pixels(boxes: Float[np.ndarray, "t 4"], video: Path, wanted: ClipFormat) -> Bool[Tensor, "t size size"]:

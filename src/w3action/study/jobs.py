@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,12 +26,13 @@ from jaxtyping import Bool
 
 from w3action.config import ConfigError, RunConfig, override
 from w3action.data import FrameCache, read_manifest
-from w3action.files import write_bytes
+from w3action.files import write_json
 from w3action.models import NETWORKS
 from w3action.runs.folder import claim, read_metrics
 from w3action.runs.measure import measure
 from w3action.study.tables import VARIANTS, rate_factor_of
 from w3action.train import train
+from w3action.workers import die_with
 
 RESULT_FILE = "result.json"
 LOG_FILE = "log.txt"
@@ -41,26 +42,40 @@ class StudyError(ValueError):
     """A study that cannot be run, or some of whose runs failed."""
 
 
+class Part(NamedTuple):
+    """A list of videos, or one split of it."""
+
+    path: Path
+    split: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path.name}, {self.split}" if self.split else self.path.name
+
+
 @dataclass(frozen=True)
 class Videos:
-    """The videos of a study: to train on, to choose by, and to report on."""
+    """The videos of a study; where there is no test set, those reported on are those chosen by.
+
+    Attributes:
+        data: to train on.
+        val: the validation videos, where they are not a split of `data`.
+        choosing: to choose by: the validation videos.
+        reported: what tables report on.
+    """
 
     data: Path
     val: Path | None
-    test: Path
-    test_split: str | None
-    choosing: Path
-    choosing_split: str | None
+    choosing: Part
+    reported: Part
 
     @property
     def has_test(self) -> bool:
         """Whether the videos reported on are others than those chosen by."""
-        return (self.test, self.test_split) != (self.choosing, self.choosing_split)
+        return self.reported != self.choosing
 
-    def tested_on(self, job: "Job") -> str:
-        """Say what a job is measured on."""
-        path, split = (self.choosing, self.choosing_split) if job.is_trial else (self.test, self.test_split)
-        return f"{path.name}, {split}" if split else path.name
+    def of(self, job: "Job") -> Part:
+        """Return what a job is measured on."""
+        return self.choosing if job.is_trial else self.reported
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,9 @@ class Result:
     correct: Bool[np.ndarray, " n"]
 
 
+Results = dict[tuple[str, int], Result]  # by variant and seed
+
+
 def find_videos(data: Path, val: Path | None, test: Path | None, *, label_column: str = "label") -> Videos:
     """Find what a study trains on, chooses by and reports on.
 
@@ -113,18 +131,16 @@ def find_videos(data: Path, val: Path | None, test: Path | None, *, label_column
         ManifestError: a list cannot be read.
         StudyError: there are no validation videos.
     """
-    everything = read_manifest(data, label_column=label_column)
-    if val is not None:
-        choosing: tuple[Path, str | None] = (val, None)
-    elif everything.has_split("val"):
-        choosing = (data, "val")
-    else:
+    listed = read_manifest(data, label_column=label_column)
+    if val is None and not listed.has_split("val"):
         raise StudyError(f"{data} has no val split; give the validation videos with --val")
+    choosing = Part(data, "val") if val is None else Part(val)
+    reported = choosing
     if test is not None:
-        reported: tuple[Path, str | None] = (test, None)
-    else:
-        reported = (data, "test") if everything.has_split("test") else choosing
-    return Videos(data, val, *reported, *choosing)
+        reported = Part(test)
+    elif listed.has_split("test"):
+        reported = Part(data, "test")
+    return Videos(data, val, choosing, reported)
 
 
 def plan(
@@ -198,15 +214,13 @@ def _finished(job: Job, videos: Videos) -> Result | None:
     if result is None:
         return None
     claim(job.folder, job.config, data=videos.data, val=videos.val, resume=True)
-    tested_on = videos.tested_on(job)
+    tested_on = str(videos.of(job))
     if result.tested_on != tested_on:
         raise StudyError(f"{job.folder} was tested on {result.tested_on}, not {tested_on}; give another --out")
     return result
 
 
-def run_jobs(
-    jobs: Iterable[Job], videos: Videos, *, num_parallel: int, say: Callable[[str], None]
-) -> dict[tuple[str, int], Result]:
+def finish_jobs(jobs: Iterable[Job], videos: Videos, *, num_parallel: int, say: Callable[[str], None]) -> Results:
     """Do every job that is not done yet and return the results by (variant, seed).
 
     Args:
@@ -273,18 +287,12 @@ def _start_worker(slots: Queue, threads: int, parent: int) -> None:
     if torch.cuda.device_count() > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(slot % torch.cuda.device_count())
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """Leave no run behind when the study is killed."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    threading.Thread(target=die_with, args=(parent,), daemon=True).start()
 
 
 def _do(job: Job, videos: Videos) -> Result:
     global _cache
+    part = videos.of(job)
     gib = job.config.data.cache_gib
     if _cache is None and gib > 0:
         _cache = FrameCache(int(gib * 2**30))
@@ -294,8 +302,8 @@ def _do(job: Job, videos: Videos) -> Result:
         train(job.config, data=videos.data, val=videos.val, out=job.folder, resume=True, cache=_cache)
         measured = measure(
             job.folder,
-            data=videos.choosing if job.is_trial else videos.test,
-            split=videos.choosing_split if job.is_trial else videos.test_split,
+            data=part.path,
+            split=part.split,
             num_workers=0 if _cache is not None else job.config.data.num_workers,
             cache=_cache,
         )
@@ -312,15 +320,12 @@ def _do(job: Job, videos: Videos) -> Result:
         train_clips_per_second=statistics.median(epoch["clips_per_second"] for epoch in epochs),
         eval_clips_per_second=measured.clips_per_second,
         seconds=time.perf_counter() - started,
-        tested_on=videos.tested_on(job),
+        tested_on=str(part),
         correct=measured.correct,
     )
-    write_bytes(job.folder / RESULT_FILE, (json.dumps(_as_json(result), indent=2) + "\n").encode())
+    letters = "".join("01"[int(right)] for right in result.correct)
+    write_json(job.folder / RESULT_FILE, {**dataclasses.asdict(result), "correct": letters})
     return result
-
-
-def _as_json(result: Result) -> dict[str, Any]:
-    return {**dataclasses.asdict(result), "correct": "".join("01"[int(right)] for right in result.correct)}
 
 
 def check_parallel(num_parallel: int | None) -> int:

@@ -1,12 +1,16 @@
 """Pictures of a study: the seeds of every row, and how far each row lies from the one it is compared with."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from w3action.study.report import Line, Report
+from w3action.study.comparison import Line, Report
+from w3action.study.gaze import GazeLine
+from w3action.study.tables import FIGURE3
 
-OURS, PAPER, CLEAR, UNCLEAR = "#1f5fa8", "#c2410c", "#1c2430", "#9aa5b1"
+OURS, PAPER, CLEAR, UNCLEAR, GRID = "#1f5fa8", "#c2410c", "#1c2430", "#9aa5b1", "#e3e7ec"
+GAZE_COLORS = {"cbam": UNCLEAR, "w3": "#7fb2e5", "w3_mfr": OURS, "w3_half": PAPER, "w3_norm": "#15803d"}
 
 
 def draw_table(path: Path, report: Report) -> None:
@@ -34,7 +38,7 @@ def draw_table(path: Path, report: Report) -> None:
     gaps.axvline(0, color=UNCLEAR, linewidth=1)
     gaps.margins(x=0.45)
     for axes in (scores, gaps):
-        axes.grid(axis="x", color="#e3e7ec")
+        axes.grid(axis="x", color=GRID)
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
@@ -60,7 +64,34 @@ def draw_curves(path: Path, report: Report) -> None:
     axes.minorticks_off()
     axes.set_xlabel(report.table.axis)
     axes.set_ylabel("top-1, %")
-    axes.grid(color="#e3e7ec")
+    axes.grid(color=GRID)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
+    figure.savefig(path)
+
+
+def draw_figure3(path: Path, lines: Sequence[GazeLine]) -> None:
+    """Draw how much masks look at the hand as a PNG, stage by stage: left acting, right idle; 1 does not care."""
+    figure = Figure(figsize=(10, 3.6), layout="constrained", dpi=110)
+    variants = list(dict.fromkeys(line.variant for line in lines))
+    stages = sorted({line.stage for line in lines})
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, kind in zip(panels, ("acting", "idle"), strict=True):
+        for place, variant in enumerate(variants):
+            shown = [line for line in lines if line.variant == variant]
+            offset = 0.12 * (place - (len(variants) - 1) / 2)
+            for line in shown:
+                values = getattr(line, kind).values
+                axes.plot([line.stage + offset] * len(values), values, "o", color=GAZE_COLORS[variant], markersize=5)
+            means = [getattr(line, kind).mean for line in shown]
+            axes.plot(
+                [line.stage + offset for line in shown], means, "-", color=GAZE_COLORS[variant], label=FIGURE3[variant]
+            )
+        axes.axhline(1, color=CLEAR, linewidth=0.8)
+        axes.set_title("the hand acts" if kind == "acting" else "the hand does nothing", fontsize=11)
+        axes.set_xticks(stages, [f"stage {stage}" for stage in stages])
+        axes.grid(axis="y", color=GRID)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("mask on the hand /\nhand's share of the frame")
+    panels[1].legend(frameon=False)
     figure.savefig(path)

@@ -21,14 +21,13 @@ import torch
 from w3action.bench.turns import choose_device, describe_machine
 from w3action.config import RunConfig
 from w3action.data import FrameCache, read_manifest
-from w3action.files import write_bytes
+from w3action.files import write_json
 from w3action.runs.checkpoint import load_checkpoint
-from w3action.study.figure3 import VARIANTS_SHOWN, compile_gaze, write_figure3
-from w3action.study.gaze import TRACKS_FILE, measure_gaze, read_tracks
-from w3action.study.jobs import Job, Result, StudyError, Videos, check_parallel, exists, find_videos, plan, run_jobs
-from w3action.study.page import write_report
-from w3action.study.report import compile_report
-from w3action.study.tables import FAMILIES, RATE_FACTORS, TABLES, Table, with_teachers
+from w3action.study.comparison import compile_report
+from w3action.study.gaze import TRACKS_FILE, compile_gaze, measure_gaze, read_tracks
+from w3action.study.jobs import Job, Results, StudyError, Videos, check_parallel, exists, find_videos, finish_jobs, plan
+from w3action.study.publish import write_figure3, write_report
+from w3action.study.tables import FAMILIES, FIGURE3, RATE_FACTORS, STUDY_TABLES, Table, with_teachers
 
 FIGURE = "figure3"
 SWEEP = "sweep"
@@ -54,7 +53,7 @@ def reproduce(
     """Run a table, or all of them, and return the pages.
 
     Args:
-        name: one of `TABLES`, "figure3", or "all".
+        name: one of `STUDY_TABLES`, "figure3", or "all".
         recipe: what all rows have in common.
         data: the training videos.
         val: the validation videos; None takes the split of that name.
@@ -72,8 +71,8 @@ def reproduce(
         StudyError: an unknown table, or runs that failed.
         ConfigError, ManifestError, TracksError: see where they are defined.
     """
-    if name not in (*TABLES, FIGURE, "all"):
-        raise StudyError(f"unknown table {name!r}; choose one of {', '.join(TABLES)}, {FIGURE} or all")
+    if name not in (*STUDY_TABLES, FIGURE, "all"):
+        raise StudyError(f"unknown table {name!r}; choose one of {', '.join(STUDY_TABLES)}, {FIGURE} or all")
     if num_seeds < 1:
         raise StudyError(f"--seeds is {num_seeds}; give at least 1")
     study = _Study(
@@ -88,8 +87,8 @@ def reproduce(
     )
     _check_rows(rows, name)
     # The sweep first: the others take their rates from it.
-    names = [*sorted(TABLES, key=lambda table: table != SWEEP), FIGURE] if name == "all" else [name]
-    pages = [study.figure3(rows) if name == FIGURE else study.table(TABLES[name], rows) for name in names]
+    names = [*sorted(STUDY_TABLES, key=lambda table: table != SWEEP), FIGURE] if name == "all" else [name]
+    pages = [study.figure3(rows) if name == FIGURE else study.table(STUDY_TABLES[name], rows) for name in names]
     return [page for page in pages if page is not None]
 
 
@@ -98,7 +97,7 @@ def _check_rows(rows: Sequence[str], name: str) -> None:
         return
     if name == "all":
         raise StudyError("rows are chosen of a single table; leave --rows out for all")
-    known = VARIANTS_SHOWN if name == FIGURE else [row.variant for row in TABLES[name].rows]
+    known = list(FIGURE3) if name == FIGURE else [row.variant for row in STUDY_TABLES[name].rows]
     strange = [row for row in rows if row not in known]
     if strange:
         raise StudyError(f"{name} has no row {strange[0]!r}; choose of {', '.join(known)}")
@@ -130,18 +129,16 @@ class _Study:
         return write_report(report, self.out)
 
     def figure3(self, only: Sequence[str] = ()) -> Path:
-        wanted = [name for name in VARIANTS_SHOWN if not only or name in only]
-        variants = [name for name in wanted if exists(name, self.network)]
+        variants = [name for name in FIGURE3 if (not only or name in only) and exists(name, self.network)]
         self.run(FIGURE, with_teachers(variants))
-        column = self.recipe.data.label_column
-        manifest = read_manifest(self.videos.test, split=self.videos.test_split, label_column=column)
-        tracks = read_tracks(self.tracks or self.videos.test.parent / TRACKS_FILE, manifest)
+        part, column = self.videos.reported, self.recipe.data.label_column
+        manifest = read_manifest(part.path, split=part.split, label_column=column)
+        tracks = read_tracks(self.tracks or part.path.parent / TRACKS_FILE, manifest)
         cache = FrameCache(int(self.recipe.data.cache_gib * 2**30))  # the networks see the same frames
         gazes = {}
         for job in self.plan(FIGURE, variants):
-            gazes[job.variant, job.seed] = measure_gaze(
-                load_checkpoint(job.folder), manifest.videos, tracks, cache=cache
-            )
+            network = load_checkpoint(job.folder)
+            gazes[job.variant, job.seed] = measure_gaze(network, manifest.videos, tracks, cache=cache)
             self.say(f"{FIGURE}  {job.variant}, seed {job.seed}: looked at {len(manifest)} videos")
         return write_figure3(compile_gaze(gazes), self.out, about=self.about(FIGURE))
 
@@ -155,8 +152,8 @@ class _Study:
             out=self.out,
         )
 
-    def run(self, name: str, variants: Sequence[str]) -> dict[tuple[str, int], Result]:
-        return run_jobs(
+    def run(self, name: str, variants: Sequence[str]) -> Results:
+        return finish_jobs(
             self.plan(name, variants),
             self.videos,
             num_parallel=self.num_parallel,
@@ -164,7 +161,8 @@ class _Study:
         )
 
     def rates(self, name: str) -> dict[str, float]:
-        return self.chosen_rates() if name != SWEEP else {}
+        """Return the factors on the learning rate by family; a sweep starts from the recipe's own."""
+        return {} if name == SWEEP else self.chosen_rates()
 
     def chosen_rates(self) -> dict[str, float]:
         path = self.out / RATES_FILE
@@ -172,8 +170,7 @@ class _Study:
 
     def choose_rates(self, best: dict[str, float]) -> None:
         """Keep the sweep's choice, beside what a sweep of other rows chose."""
-        text = json.dumps(self.chosen_rates() | best, indent=2) + "\n"
-        write_bytes(self.out / RATES_FILE, text.encode())
+        write_json(self.out / RATES_FILE, self.chosen_rates() | best)
         for family, factor in best.items():
             if factor in (RATE_FACTORS[0], RATE_FACTORS[-1]):
                 self.say(f"{SWEEP}  {family}: its best rate, {factor:g} times the recipe's, is the last one tried")
@@ -191,7 +188,7 @@ class _Study:
         }
 
 
-def _best_rates(results: dict[tuple[str, int], Result]) -> dict[str, float]:
+def _best_rates(results: Results) -> dict[str, float]:
     """Choose the factors of families by validation accuracy; of equals the one nearest to the recipe's rate.
 
     A family that has not had all its trials is left out.
@@ -201,10 +198,11 @@ def _best_rates(results: dict[tuple[str, int], Result]) -> dict[str, float]:
         trials = {
             factor: [results.get((f"{family}_rate{factor:g}", seed)) for seed in SWEEP_SEEDS] for factor in RATE_FACTORS
         }
-        if any(None in found for found in trials.values()):
-            continue
         scores = {
-            factor: statistics.mean(result.top1 for result in found if result) for factor, found in trials.items()
+            factor: statistics.mean(result.top1 for result in found if result)
+            for factor, found in trials.items()
+            if None not in found
         }
-        best[family] = max(scores, key=lambda factor: (scores[factor], -abs(factor - 1)))
+        if len(scores) == len(trials):
+            best[family] = max(scores, key=lambda factor: (scores[factor], -abs(factor - 1)))
     return best

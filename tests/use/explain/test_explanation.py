@@ -1,5 +1,7 @@
 """A checkpoint and a video -> the explanation's folder. Videos are drawn; masks of known places patched in."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -16,9 +18,7 @@ from w3action.evaluate.protocols import center_clip
 from w3action.layers import Masks
 from w3action.models import Features, create_model
 from w3action.runs.checkpoint import Checkpoint
-from w3action.use.explain import explanation as explaining
-from w3action.use.explain import pictures as explain_pictures
-from w3action.use.explain.explanation import FILES, explain
+from w3action.use.explain import FILES, explain, heat, pictures
 from w3action.use.explain.film import FOOTER_PIXELS, GAP_PIXELS
 
 CLASSES = ("down", "still & <b>quiet</b>", "$up$")
@@ -26,14 +26,14 @@ CLASSES = ("down", "still & <b>quiet</b>", "$up$")
 
 @pytest.fixture(autouse=True)
 def _small_pictures(monkeypatch):
-    monkeypatch.setattr(explain_pictures, "DPI", 40)  # most of these tests' time would go into PNG files
+    monkeypatch.setattr(pictures, "DPI", 40)  # most of these tests' time would go into PNG files
 
 
 @pytest.fixture
 def _no_pictures(monkeypatch):
     """For tests of the rest: three empty files in the pictures' place."""
-    for name in ("draw_strip", "draw_when", "draw_what"):
-        monkeypatch.setattr(explaining, name, lambda path, *_, **__: path.touch())
+    for name in ("strip", "when", "what"):
+        monkeypatch.setattr(pictures, f"draw_{name}", lambda found, *_, file=f"{name}.png": found.files[file].touch())
 
 
 def draw_video(path: Path, *, width: int, height: int, num_frames: int = 12, fps: int = 6, square=None) -> Path:
@@ -128,17 +128,17 @@ def test_the_heat_lies_on_what_the_network_saw(tmp_path, width, height, start):
 def test_the_pictures_are_the_networks_own_where_they_are_large_enough(tmp_path):
     video = draw_video(tmp_path / "wide.mp4", width=320, height=200)
     wanted = ClipFormat(num_frames=4, size=160, resize=180)
-    pictures = explaining._take_pictures(video, center_clip(video, wanted).numbers, wanted)
+    shown = heat.take_frames(video, center_clip(video, wanted).numbers, wanted)
     clip = decode(video, lambda n: sampling.test_segments(n, num_segments=4), short_side=180)
     view, _ = TestTransform(size=160, resize=180)(clip)
-    assert torch.equal(pictures.seen, denormalize(view[0]))
+    assert torch.equal(shown.seen, denormalize(view[0]))
 
 
 @pytest.mark.parametrize(("width", "height"), [(162, 90), (90, 122)])
 def test_enlarged_pictures_show_the_same_crop(tmp_path, width, height):
     video = draw_video(tmp_path / "video.mp4", width=width, height=height)
     wanted = ClipFormat(num_frames=2, size=64, resize=72)
-    large = explaining._take_pictures(video, center_clip(video, wanted).numbers, wanted).seen
+    large = heat.take_frames(video, center_clip(video, wanted).numbers, wanted).seen
     assert large.shape[-1] >= 192
     clip = decode(video, lambda n: sampling.test_segments(n, num_segments=2), short_side=72)
     view = denormalize(TestTransform(size=64, resize=72)(clip)[0][0]).float()
@@ -207,7 +207,7 @@ def test_every_attention_is_shown_with_the_facets_it_has(tmp_path, attention, op
     assert words in page
     assert page.count("data:image/png;base64,") == (3 if missing != "what.png" else 2)
     assert ("overlay.mp4" in page) == (missing != "overlay.mp4")
-    height = Image.open(found.files["strip.png"]).height / explain_pictures.DPI  # inches
+    height = Image.open(found.files["strip.png"]).height / pictures.DPI  # inches
     assert (height > 5) == (missing != "overlay.mp4")  # one row of 4 frames, or two
     assert (found.spatial_mask is None) == (found.mask_energy is None) == (missing == "overlay.mp4")
     assert (found.channels is None) == (missing == "what.png")
@@ -259,18 +259,14 @@ def test_the_film_is_the_whole_video_at_its_own_rate(tmp_path):
 
 @pytest.mark.usefixtures("_no_pictures")
 def test_of_a_long_video_the_film_shows_some_frames_in_real_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(explaining, "MAX_FILM_FRAMES", 13)
+    monkeypatch.setattr(heat, "MAX_FILM_FRAMES", 13)
     video = draw_video(tmp_path / "video.mp4", width=80, height=80, num_frames=25, fps=24)
     film, stream = read_film(explain(make_checkpoint(), video, out=tmp_path / "out").files["overlay.mp4"])
     assert len(film) == 13
     assert stream.average_rate == 12
     slow = draw_video(tmp_path / "slow.mp4", width=80, height=80, num_frames=52, fps=6)
-    pictures = explaining._take_pictures(
-        slow,
-        center_clip(slow, ClipFormat(num_frames=4, size=64, resize=72)).numbers,
-        ClipFormat(num_frames=4, size=64, resize=72),
-    )
-    assert pictures.film_fps == explaining.MIN_FILM_FPS
+    shown = heat.take_frames(slow, np.arange(4), ClipFormat(num_frames=4, size=64, resize=72))
+    assert shown.film_fps == heat.MIN_FILM_FPS
 
 
 def test_names_are_text_and_nothing_else(tmp_path):
@@ -291,3 +287,11 @@ def test_one_class_has_no_runner_up(tmp_path):
     video = draw_video(tmp_path / "video.mp4", width=80, height=80)
     found = explain(make_checkpoint(classes=("alone",)), video, out=tmp_path / "out")
     assert found.prediction == (("alone", 1.0),)
+
+
+def test_what_draws_is_loaded_only_where_something_is_drawn():
+    drawing = {f"w3action.{name}" for name in ("use.explain.heat", "use.explain.pictures", "study.plots")}
+    modules = "w3action.use.predict, w3action.use.explain, w3action.study.reproduce"
+    code = f"import sys, {modules}; print({drawing} & sys.modules.keys() or 'nothing')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "nothing\n"

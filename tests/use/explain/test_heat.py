@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from w3action.use.explain.heat import at_seconds, heat_of, light_up, range_of
+from w3action.use.explain.heat import at_seconds, heat_of, light_up
+from w3action.use.explain.masks import range_of
 
 
 def test_heat_spans_the_clip_and_not_each_frame():
@@ -31,10 +32,6 @@ def test_a_mask_that_varies_by_rounding_alone_is_flat():
     assert range_of(mask).is_flat
     assert str(range_of(mask)) == "0.9000 everywhere"
     assert heat_of(mask, range_of(mask), size=64, side=32).unique().tolist() == [0.5]
-
-
-def test_the_range_is_said_as_it_is():
-    assert str(range_of(torch.tensor([[[0.8957, 0.9123]]]))) == "0.8957 to 0.9123"
 
 
 def test_light_grows_with_heat_and_leaves_the_picture_visible():

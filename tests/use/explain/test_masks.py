@@ -5,7 +5,15 @@ import torch
 import torch.nn.functional as F
 
 from w3action.layers import Masks
-from w3action.use.explain.masks import choose_masks, mean_of_stages, rank_channels, resample, stretch, stride_of
+from w3action.use.explain.masks import (
+    choose_masks,
+    mean_of_stages,
+    range_of,
+    rank_channels,
+    resample,
+    stretch,
+    stride_of,
+)
 
 
 def masks_of(*, sizes: tuple[int, ...], channels: int = 6, t: int = 2) -> list[list[Masks]]:
@@ -135,3 +143,7 @@ def test_the_number_of_channels_is_split_and_bounded(asked, opened, closed):
 def test_no_channels_cannot_be_ranked():
     with pytest.raises(ValueError, match="num_channels is 0 but must be at least 1"):
         rank_channels(torch.rand(6, 4), num_channels=0)
+
+
+def test_the_range_is_said_as_it_is():
+    assert str(range_of(torch.tensor([[[0.8957, 0.9123]]]))) == "0.8957 to 0.9123"

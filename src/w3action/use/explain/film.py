@@ -6,15 +6,16 @@ frame, with a playhead.
 
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from w3action.use.explain.heat import at_seconds, heat_of, light_up, range_of
+from w3action.use.explain.explanation import Explanation
+from w3action.use.explain.heat import ShownFrames, at_seconds, heat_of, light_up
+from w3action.use.explain.masks import range_of
 
 GAP_PIXELS = 8
 FOOTER_PIXELS = 44
@@ -23,49 +24,33 @@ BACKGROUND, TEXT, CURVE, PLAYHEAD = (18, 18, 20), (225, 225, 225), (150, 150, 15
 FRAMES_AT_ONCE = 16  # bounds the memory that heat takes
 
 
-def write_film(
-    path: Path,
-    frames: UInt8[Tensor, "3 n side side"],
-    seconds: Float[Tensor, " n"],
-    *,
-    mask: Float[Tensor, "t h w"],
-    mask_seconds: Float[Tensor, " t"],
-    size: int,
-    fps: float,
-) -> None:
-    """Write an H.264 film of the frames.
-
-    Args:
-        path: an .mp4 file.
-        frames: RGB pictures of what the network saw.
-        seconds: presentation time of each frame in the video.
-        mask: M^s at the T frames that the network saw.
-        mask_seconds: their times.
-        size: side of the clip that the mask was computed from, in pixels.
-        fps: frames per second of the film.
-    """
-    side = frames.shape[-1]
-    footer = _Footer(2 * side + GAP_PIXELS, FOOTER_PIXELS + side % 2, mask.mean(dim=(1, 2)), mask_seconds, seconds)
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+def write_film(found: Explanation, shown: ShownFrames) -> None:
+    """Write `overlay.mp4` (H.264) of a network that has a spatial mask."""
+    energy, side = found.mask_energy, shown.film.shape[-1]
+    assert energy is not None
+    footer = _Footer(2 * side + GAP_PIXELS, FOOTER_PIXELS + side % 2, energy, found.times_seconds, shown.film_seconds)
+    with av.open(str(found.files["overlay.mp4"]), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(shown.film_fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = footer.width, side + footer.height, "yuv420p"
         stream.options = {"crf": "20", "preset": "fast"}
-        for picture in _pictures(frames, seconds, mask=mask, mask_seconds=mask_seconds, size=size, footer=footer):
+        for picture in _pictures(found, shown, footer):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
 
 
 def _pictures(
-    frames: Tensor, seconds: Tensor, *, mask: Tensor, mask_seconds: Tensor, size: int, footer: "_Footer"
+    found: Explanation, shown: ShownFrames, footer: "_Footer"
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    values, side = range_of(mask), frames.shape[-1]
-    for start in range(0, len(seconds), FRAMES_AT_ONCE):
-        shown = slice(start, start + FRAMES_AT_ONCE)
-        heat = heat_of(at_seconds(mask, mask_seconds, seconds[shown]), values, size=size, side=side)
-        plain = frames[:, shown].permute(1, 2, 3, 0).numpy()  # (t, side, side, 3)
-        for picture, lit, second in zip(plain, light_up(plain, heat.numpy()), seconds[shown].tolist(), strict=True):
-            canvas = np.empty((side + footer.height, footer.width, 3), np.uint8)
-            canvas[:] = BACKGROUND
+    mask, side = found.spatial_mask, shown.film.shape[-1]
+    assert mask is not None
+    values, size = range_of(mask), found.checkpoint.clip_format.size
+    for start in range(0, len(shown.film_seconds), FRAMES_AT_ONCE):
+        part = slice(start, start + FRAMES_AT_ONCE)
+        seconds = shown.film_seconds[part]
+        heat = heat_of(at_seconds(mask, found.times_seconds, seconds), values, size=size, side=side)
+        plain = shown.film[:, part].permute(1, 2, 3, 0).numpy()  # (t, side, side, 3)
+        for picture, lit, second in zip(plain, light_up(plain, heat.numpy()), seconds.tolist(), strict=True):
+            canvas = np.full((side + footer.height, footer.width, 3), BACKGROUND, np.uint8)
             canvas[:side, :side] = picture
             canvas[:side, side + GAP_PIXELS :] = lit
             canvas[side:] = footer.at(second)

@@ -13,7 +13,7 @@ Source: "Knowing What, Where and When to Look" (2020), section 3.4 and Figure 3.
 """
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,8 @@ from torch import Tensor
 
 from w3action.layers import Masks
 from w3action.models import ATTENTIONS
+
+FLAT = 1e-6  # a mask that varies less is the same everywhere, and what is left of it is rounding
 
 
 class ChosenMasks(NamedTuple):
@@ -30,6 +32,22 @@ class ChosenMasks(NamedTuple):
     channel: Float[Tensor, "c t"] | None
     spatial_source: str  # where in the network it comes from, in words
     channel_source: str
+
+
+class Range(NamedTuple):
+    """The lowest and the highest value of a mask over its clip."""
+
+    low: float
+    high: float
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the mask is the same at every place and time."""
+        return self.high - self.low < FLAT
+
+    def __str__(self) -> str:
+        """Write it as the pictures show it."""
+        return f"{self.low:.4f} everywhere" if self.is_flat else f"{self.low:.4f} to {self.high:.4f}"
 
 
 class RankedChannels(NamedTuple):
@@ -53,16 +71,8 @@ def choose_masks(masks: list[list[Masks]], *, size: int, num_frames: int, stage:
     Raises:
         ValueError: there are no masks, or none at `stage`.
     """
-    spatial = {
-        i: stretch(found[-1].float().cpu(), num_frames)
-        for i, s in enumerate(masks, 1)
-        if (found := [m.spatial[0] for m in s if m.spatial is not None])
-    }
-    channel = {
-        i: stretch(found[-1].float().cpu().T, num_frames).T
-        for i, s in enumerate(masks, 1)
-        if (found := [m.channel[0] for m in s if m.channel is not None])
-    }
+    spatial = {i: stretch(mask, num_frames) for i, mask in _last_masks(masks, "spatial").items()}
+    channel = {i: stretch(mask.T, num_frames).T for i, mask in _last_masks(masks, "channel").items()}
     stages = sorted(spatial | channel)
     if not stages:
         *others, last = ATTENTIONS
@@ -73,15 +83,19 @@ def choose_masks(masks: list[list[Masks]], *, size: int, num_frames: int, stage:
             f"stage is {stage} but {name} has attention at stages {allowed}: give one of them, or leave stage out"
         )
     if stage is not None:
-        spatial = {i: mask for i, mask in spatial.items() if i == stage}
-        channel = {i: mask for i, mask in channel.items() if i == stage}
+        spatial, channel = ({i: mask for i, mask in by.items() if i == stage} for by in (spatial, channel))
     last_channel = max(channel, default=0)
     return ChosenMasks(
-        spatial=mean_of_stages([spatial[i] for i in sorted(spatial)], size=size) if spatial else None,
+        spatial=mean_of_stages(list(spatial.values()), size=size) if spatial else None,
         channel=channel[last_channel] if channel else None,
-        spatial_source=_in_words(sorted(spatial)),
+        spatial_source=_in_words(list(spatial)),
         channel_source=f"stage {last_channel}" if channel else "",
     )
+
+
+def range_of(mask: Float[Tensor, "*axes"]) -> Range:
+    """Return the range of a mask over the whole clip."""
+    return Range(float(mask.min()), float(mask.max()))
 
 
 def mean_of_stages(masks: list[Float[Tensor, "t _ _"]], *, size: int) -> Float[Tensor, "t h w"]:
@@ -133,6 +147,15 @@ def _hats(cells: Tensor, num_cells: int) -> Float[Tensor, "positions cells"]:
     """Return the weights of linear interpolation at fractional cell numbers; outer cells extend beyond the grid."""
     cells = cells.clamp(0, num_cells - 1)
     return (1 - (cells[:, None] - torch.arange(num_cells)).abs()).clamp(min=0)
+
+
+def _last_masks(masks: list[list[Masks]], facet: Literal["spatial", "channel"]) -> dict[int, Tensor]:
+    """Return the last mask of each stage that has any, without the batch, by the stage's number."""
+    by_stage = {
+        stage: [mask for mask in (getattr(layer, facet) for layer in layers) if mask is not None]
+        for stage, layers in enumerate(masks, start=1)
+    }
+    return {stage: found[-1][0].float().cpu() for stage, found in by_stage.items() if found}
 
 
 def _in_words(stages: list[int]) -> str:

@@ -9,7 +9,7 @@ Source: "Knowing What, Where and When to Look" (2020), Figure 3 and "Attention v
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -17,8 +17,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from w3action.use.explain.heat import COLORMAP, Range, heat_of, light_up, range_of
-from w3action.use.explain.masks import RankedChannels
+from w3action.use.explain.explanation import Explanation
+from w3action.use.explain.heat import COLORMAP, ShownFrames, heat_of, light_up
+from w3action.use.explain.masks import Range, range_of
 
 DPI = 150
 INK, MUTED, RULE = "#1f2328", "#6a737d", "#d0d7de"
@@ -40,25 +41,14 @@ class _Page:
         bottom = self.height - top - height
         box = (left / self.width, bottom / self.height, width / self.width, height / self.height)
         axes = self.figure.add_axes(box)
-        for side in axes.spines.values():
-            side.set_color(RULE)
+        axes.spines[:].set_color(RULE)
         axes.tick_params(colors=MUTED, labelsize=9, length=3)
         return axes
 
-    def text(
-        self,
-        left: float,
-        top: float,
-        text: str,
-        *,
-        size: float = 10,
-        color: str = INK,
-        weight: str = "normal",
-        align: str = "left",
-    ) -> None:
+    def text(self, left: float, top: float, text: str, *, size: float = 10, color: str = INK, **style: str) -> None:
         """Write a line of text whose upper edge is at `top`."""
         written = self.figure.text(left / self.width, 1 - top / self.height, text, fontsize=size, color=color)
-        written.set(va="top", ha=align, weight=weight, parse_math=False)
+        written.set(va="top", parse_math=False, **style)
 
     def heading(self, left: float, heading: str, video: str, facts: str = "", *, scale: float = 1.0) -> None:
         """Write the two lines at the top; where they are too long, the video's name gives way, never the facts."""
@@ -72,41 +62,24 @@ class _Page:
         self.figure.savefig(path)
 
 
-def draw_strip(
-    path: Path,
-    frames: UInt8[Tensor, "3 t side side"],
-    seconds: Float[Tensor, " t"],
-    *,
-    mask: Float[Tensor, "t h w"] | None,
-    mask_name: str,
-    size: int,
-    heading: str,
-    video: str,
-    facts: str,
-) -> None:
-    """Draw up to 8 evenly spaced frames, and below them the same frames lit by the spatial mask.
-
-    Args:
-        path: a .png file.
-        frames: RGB pictures of what the network saw.
-        seconds: their times.
-        mask: M^s of each frame, or None for the frames alone.
-        mask_name: what the colour bar calls it.
-        size: side of the clip that the mask was computed from, in pixels.
-        heading: first line.
-        video: name of the video, for the second line.
-        facts: what else that line says.
-    """
-    num_frames, side = frames.shape[1:3]
-    shown = np.unique(np.linspace(0, num_frames - 1, min(num_frames, MAX_COLUMNS)).round().astype(int))
-    plain = frames[:, shown].permute(1, 2, 3, 0).numpy()  # (t, side, side, 3)
+def draw_strip(found: Explanation, shown: ShownFrames) -> None:
+    """Draw up to 8 evenly spaced frames, and below them the same frames lit by the spatial mask, if there is one."""
+    mask, seconds, size = found.spatial_mask, found.times_seconds, found.checkpoint.clip_format.size
+    facts = "this network has no spatial mask"
+    if mask is not None:
+        facts = f"spatial mask: {found.masks.spatial_source}, {range_of(mask)}"
+        facts += " (1 = an even share)" if found.is_share else ""
+    num_frames, side = shown.seen.shape[1:3]
+    columns = np.unique(np.linspace(0, num_frames - 1, min(num_frames, MAX_COLUMNS)).round().astype(int))
+    plain = shown.seen[:, columns].permute(1, 2, 3, 0).numpy()  # (t, side, side, 3)
     rows = [plain]
     if mask is not None:
-        rows.append(light_up(plain, heat_of(mask[shown], range_of(mask), size=size, side=side).numpy()))
+        rows.append(light_up(plain, heat_of(mask[columns], range_of(mask), size=size, side=side).numpy()))
     gap, left, top, right = 0.06, 0.25, 1.05, 1.15
-    cell = min((STRIP_INCHES - left - right) / len(shown) - gap, 2.5)
+    cell = min((STRIP_INCHES - left - right) / len(columns) - gap, 2.5)
     page = _Page(STRIP_INCHES, top + len(rows) * (cell + gap) + 0.45)
-    page.heading(left, heading, video, facts, scale=STRIP_SCALE)
+    name, probability = found.prediction[0]
+    page.heading(left, f"{name}, {100 * probability:.1f} %", found.video.name, facts, scale=STRIP_SCALE)
     sheet = page.axes(0, 0, page.width, page.height)  # its coordinates are the page's
     for r, row in enumerate(rows):
         for i, picture in enumerate(row):
@@ -114,47 +87,31 @@ def draw_strip(
             sheet.imshow(picture, extent=(x, x + cell, y + cell, y), interpolation="lanczos", aspect="auto")
     sheet.set(xlim=(0, page.width), ylim=(page.height, 0))
     sheet.set_axis_off()
-    for i, frame in enumerate(shown):
+    for i, frame in enumerate(columns):
         x = left + i * (cell + gap) + cell / 2
-        page.text(x, page.height - 0.39, f"{float(seconds[frame]):.2f} s", size=12, color=MUTED, align="center")
+        page.text(x, page.height - 0.39, f"{float(seconds[frame]):.2f} s", size=12, color=MUTED, ha="center")
     if mask is not None:
-        axes = page.axes(left + len(shown) * (cell + gap) + 0.08, top + cell + gap, 0.13, cell)
-        _color_bar(page, axes, range_of(mask), mask_name=mask_name)
-    page.save(path)
+        axes = page.axes(left + len(columns) * (cell + gap) + 0.08, top + cell + gap, 0.13, cell)
+        _color_bar(page, axes, range_of(mask), mask_name=_mask_name(found))
+    page.save(found.files["strip.png"])
 
 
-def draw_when(
-    path: Path,
-    seconds: Float[Tensor, " t"],
-    *,
-    span_seconds: tuple[float, float],
-    where: Float[Tensor, " t"] | None,
-    what: Float[Tensor, " t"] | None,
-    where_name: str,
-    what_name: str,
-    classes: list[tuple[str, Float[Tensor, " t"]]],
-    video: str,
-) -> None:
+def draw_when(found: Explanation, shown: ShownFrames) -> None:
     """Draw over time how wide open the masks are, and how probable each frame by itself finds the classes.
 
-    Args:
-        path: a .png file.
-        seconds: times of the frames that the network saw.
-        span_seconds: times of the video's first and last frame.
-        where: mean of M^s over each frame, or None.
-        what: mean of M^c over the channels at each frame, or None.
-        where_name: title of its panel.
-        what_name: title of its panel.
-        classes: names and frame-wise probabilities of the predicted class and of the runner-up, if there is one; none
-            where a head scores frames together.
-        video: name of the video, for the second line.
+    The classes are the predicted one and the runner-up, if there is one; none where a head scores frames together.
     """
-    curves = [(where, where_name, WHERE), (what, what_name, WHAT)]
+    seconds, by_frame = found.times_seconds, found.frame_probabilities
+    where = f"Where: mean of {_mask_name(found)} over the frame ({found.masks.spatial_source})"
+    what = f"What: mean of Mᶜ over the channels ({found.masks.channel_source})"
+    curves = [(found.mask_energy, where, WHERE), (found.channel_energy, what, WHAT)]
     curves = [(values, name, color) for values, name, color in curves if values is not None]
+    leaders = zip(found.prediction, found.order[:2], strict=False)
+    classes = [] if by_frame is None else [(name, by_frame[:, k]) for (name, _), k in leaders]
     left, height, step = 0.85, 1.15, 1.75
     top = 1.15
     page = _Page(9.5, top + step * len(curves) + (0.2 * len(classes) + 1.55 if classes else 0) + 0.6)
-    page.heading(0.25, "When the network opens its masks, and when it decides", video)
+    page.heading(0.25, "When the network opens its masks, and when it decides", found.video.name)
     panels = []
     for i, (values, name, color) in enumerate(curves):
         page.text(left, top + i * step - 0.26, name, size=10, color=color)
@@ -165,7 +122,7 @@ def draw_when(
     if classes:
         panels.append(_draw_classes(page, left, top + step * len(curves), seconds, classes))
     panels[-1].set_xlabel("time in the video (s)", fontsize=9.5, color=MUTED)
-    start, end = span_seconds
+    start, end = float(shown.film_seconds[0]), float(shown.film_seconds[-1])
     margin = max(0.02 * (end - start), 0.01)
     for axes in panels:
         axes.set_xlim(start - margin, end + margin)
@@ -173,7 +130,7 @@ def draw_when(
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels[:-1]:
         axes.tick_params(labelbottom=False)
-    page.save(path)
+    page.save(found.files["when.png"])
 
 
 def _draw_classes(
@@ -192,31 +149,18 @@ def _draw_classes(
     return axes
 
 
-def draw_what(
-    path: Path,
-    seconds: Float[Tensor, " t"],
-    *,
-    channel: Float[Tensor, "c t"],
-    ranked: RankedChannels,
-    video: str,
-    facts: str,
-) -> None:
-    """Draw the channels that M^c opens and closes most, and how each moves about its own mean over time.
-
-    Args:
-        path: a .png file.
-        seconds: times of the frames that the network saw.
-        channel: M^c.
-        ranked: which channels to show.
-        video: name of the video, for the second line.
-        facts: what else that line says.
-    """
+def draw_what(found: Explanation) -> None:
+    """Draw the channels that M^c opens and closes most, and how each moves about its own mean over time."""
+    seconds, channel, ranked = found.times_seconds, found.channel_mask, found.channels
+    assert channel is not None
+    assert ranked is not None
+    facts = f"{len(channel)} channels of Mᶜ, {found.masks.channel_source}, {range_of(channel)}"
     chosen = [*ranked.opened, *ranked.closed[::-1]]  # from the most open down to the most closed
     openness = ranked.openness[chosen].numpy()
     moves = (channel - channel.mean(dim=1, keepdim=True))[chosen].numpy()  # (num_channels, T)
     left, top, height = 0.85, 1.25, 0.3 * len(chosen)
     page = _Page(9.5, top + height + 0.75)
-    page.heading(0.25, "What the network opens and closes", video, facts)
+    page.heading(0.25, "What the network opens and closes", found.video.name, facts)
 
     page.text(left, top - 0.3, "mean over time, against all channels", size=10)
     bars = page.axes(left, top, 3.2, height)
@@ -249,9 +193,12 @@ def draw_what(
     bar.set_yticklabels([f"{-reach:+.2g}", "0", f"{reach:+.2g}"])
     bar.tick_params(colors=MUTED, labelsize=9, length=0)
     for axes in (over_time, bar):
-        for side in axes.spines.values():
-            side.set_visible(False)
-    page.save(path)
+        axes.spines[:].set_visible(False)
+    page.save(found.files["what.png"])
+
+
+def _mask_name(found: Explanation) -> str:
+    return "attention received" if found.is_share else "Mˢ"
 
 
 def elide(text: str, num_characters: int) -> str:

@@ -1,11 +1,12 @@
-"""Means, spreads and paired differences against loops that a reader can follow."""
+"""Means, spreads and paired differences against loops that a reader can follow; a table of made-up runs."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w3action.study.statistics import paired_difference, summarize
+from w3action.study.comparison import compile_report, paired_difference, summarize
+from w3action.study.tables import STUDY_TABLES
 
 
 def bootstrap_by_loops(gain: np.ndarray, *, resamples: int) -> tuple[float, float]:
@@ -56,3 +57,25 @@ def test_the_spread_is_that_of_a_sample():
     assert summarize([50.0, 54.0]).std == pytest.approx(8**0.5)
     assert summarize([50.0, 54.0]).mean == 52
     assert summarize([50.0]).std is None
+
+
+def test_rows_are_joined_with_the_paper_and_compared_over_shared_seeds(made_up):
+    report = compile_report(
+        STUDY_TABLES["table6"],
+        made_up(
+            ("tsm", 0, [0, 1, 2]),
+            ("tsm", 1, [0, 1]),
+            ("cbam", 1, [0, 1, 2, 3]),
+            ("w3", 5, [0]),
+        ),
+        about={},
+    )
+    tsm, cbam, w3 = report.lines
+    assert [line.label for line in report.lines] == ["TSM", "TSM + CBAM", "TSM + W3, w/o MFR"]
+    assert (tsm.paper_top1, tsm.top1.mean, tsm.seeds, tsm.difference) == (47.2, 25.0, (0, 1), None)
+    assert tsm.train_clips_per_second == 100.5
+    assert cbam.difference is not None
+    assert cbam.difference.mean == pytest.approx(20)  # seed 1 alone is shared
+    assert cbam.against == "TSM"
+    assert w3.difference is None
+    assert report.num_clips == 10

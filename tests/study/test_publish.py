@@ -2,16 +2,15 @@
 
 import pytest
 
-from w3action.study.page import cell, gap, write_report
-from w3action.study.report import compile_report
-from w3action.study.statistics import Difference, summarize
-from w3action.study.tables import TABLES
+from w3action.study.comparison import Difference, compile_report, summarize
+from w3action.study.publish import cell, gap, write_report
+from w3action.study.tables import STUDY_TABLES
 
 
 @pytest.mark.parametrize("name", ["table6", "curves"])
 def test_the_files_are_written_and_drawn(name, made_up, tmp_path):
-    runs = made_up(*((row.variant, seed, [seed, 3]) for row in TABLES[name].rows for seed in (0, 1)))
-    page = write_report(compile_report(TABLES[name], runs, about={"network": "tsm_small"}), tmp_path)
+    runs = made_up(*((row.variant, seed, [seed, 3]) for row in STUDY_TABLES[name].rows for seed in (0, 1)))
+    page = write_report(compile_report(STUDY_TABLES[name], runs, about={"network": "tsm_small"}), tmp_path)
     assert page == tmp_path / f"{name}.html"
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.{kind}" for kind in ("json", "csv", "png", "html")}
     text = page.read_text()
@@ -19,13 +18,13 @@ def test_the_files_are_written_and_drawn(name, made_up, tmp_path):
     assert ("paper" in text) == (name == "table6")
     assert "<p>2 seeds a row" in text
     assert "<th>seeds</th>" not in text
-    assert (tmp_path / f"{name}.csv").read_text().count("\n") == len(TABLES[name].rows) + 1
+    assert (tmp_path / f"{name}.csv").read_text().count("\n") == len(STUDY_TABLES[name].rows) + 1
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000
 
 
 def test_rows_of_unlike_numbers_of_seeds_say_theirs(made_up, tmp_path):
     runs = made_up(("tsm", 0, [1]), ("tsm", 1, [1]), ("tsm", 2, [1]), ("w3", 0, [2]))
-    text = write_report(compile_report(TABLES["table6"], runs, about={}), tmp_path).read_text()
+    text = write_report(compile_report(STUDY_TABLES["table6"], runs, about={}), tmp_path).read_text()
     assert "<p>1 to 3 seeds a row" in text
     assert text.index("<th>seeds</th>") < text.index("<td>3</td>") < text.index("<td>1</td>")
 
