@@ -89,7 +89,7 @@ def describe(args: argparse.Namespace) -> dict:
 
 
 def draw_scene(number: int) -> np.ndarray:
-    """(t, h, w, 3) at 25 frames a second: a tabletop scene, its frames blended in time, with noise."""
+    """Draw (t, h, w, 3) frames at 25 a second: a tabletop scene, its frames blended in time, with noise."""
     drawn = render_video(0, "train", number).frames
     at = np.linspace(0, len(drawn) - 1.001, SECONDS * 25)
     width, height = SIZE

@@ -79,7 +79,7 @@ def main():
 
 
 def draw_videos(folder: Path) -> list[Video]:
-    """Two scenes in each encoding, and a damaged copy of each mp4."""
+    """Draw two scenes in each encoding, and a damaged copy of each mp4."""
     videos = []
     for scene in range(2):
         frames = draw_scene(scene)[::4, ::2, ::2]  # 25 frames of 213x120

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give the path to write to; when the block ends well, that file is on the disk and becomes `path`.
+    """Yield the path to write to; when the block ends well, that file is on disk and becomes `path`.
 
     Until then what stood at `path` stays. The folder is made if it is missing.
 
@@ -47,7 +47,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file as UTF-8, its line ends as they are given.
+    """Write a text file as UTF-8; line ends stay as they are given.
 
     Raises:
         OSError: as for `whole_file`.
@@ -56,7 +56,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write one line each, as `classes.txt` has them.
+    """Write a text file of these lines, such as `classes.txt`.
 
     Raises:
         OSError: as for `whole_file`.

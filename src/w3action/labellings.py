@@ -14,7 +14,7 @@ BETWEEN = ", "  # of the names of an outcome's classes
 
 
 def split_logits(logits: Float[Tensor, "*b k"], sizes: Sequence[int]) -> list[Float[Tensor, "*b _"]]:
-    """Return each labelling's logits; no sizes are one labelling of all."""
+    """Return each labelling's logits; without sizes, all of them as one labelling."""
     return list(logits.split(list(sizes), dim=-1)) if sizes else [logits]
 
 
@@ -22,7 +22,7 @@ def count_from_zero(labels: Int[Tensor, "b *labellings"], sizes: Sequence[int]) 
     """Return each labelling's class ids, which then count from zero.
 
     Raises:
-        ValueError: there are other than one label a video for each labelling.
+        ValueError: a video does not have exactly one label for each labelling.
     """
     if labels.shape[1:] != ((len(sizes),) if sizes else ()):
         raise ValueError(f"labels of shape {tuple(labels.shape)} are given for {len(sizes) or 1} labellings")
@@ -77,7 +77,7 @@ def outcome_of(labels: Int[Tensor, "*b labellings"], sizes: Sequence[int]) -> In
 
 
 def outcome_name(place: int, classes: Sequence[str], sizes: Sequence[int]) -> str:
-    """Return an outcome's name: those of its classes."""
+    """Return an outcome's name, made of its classes' names."""
     if not sizes:
         return classes[place]
     names, end = [], len(classes)

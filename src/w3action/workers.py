@@ -33,7 +33,7 @@ class Lost:
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
@@ -41,7 +41,7 @@ def num_cores() -> int:
 def run_jobs(
     work: Callable[[Any], Any], jobs: Iterable[Any], *, num_workers: int | None, limit_seconds: float | None = None
 ) -> Generator[Any]:
-    """`work(job)` of every job, in the order of the jobs.
+    """Yield `work(job)` of every job, in the order of the jobs.
 
     Args:
         work: called in other processes, so it, jobs and results are picklable. What it raises is raised here.
@@ -50,8 +50,8 @@ def run_jobs(
         limit_seconds: after which a job's process is killed; None never.
 
     Yields:
-        The result, or `Lost`. A job whose process dies is done once more before: the system ends processes when memory
-        is short.
+        The result, or `Lost`. A job whose process dies is tried once more first: the system ends processes when
+        memory is short.
 
     Raises:
         ValueError: no worker, or no time.
@@ -87,7 +87,7 @@ def run_in_any_order(
     limit_seconds: float | None = None,
     may_start: Callable[[int], bool] = lambda place: True,
 ) -> Generator[tuple[int, Any]]:
-    """(place of the job, result or `Lost`) of every job, as they finish; always in other processes.
+    """Yield (place of the job, result or `Lost`) of every job as it finishes; always in other processes.
 
     Args:
         work: as for `run_jobs`.
@@ -146,7 +146,7 @@ class _Pool:
             worker.connection.send(job)
 
     def collect(self) -> list[tuple[int, Any]]:
-        """Wait for something to happen: what finished or was lost."""
+        """Wait until a job finishes or is lost; return all that did, as (place, result)."""
         left = min(worker.deadline for worker in self.busy) - time.monotonic()
         connections = [worker.connection for worker in self.busy]
         ready = set(wait(connections, timeout=None if left == float("inf") else max(0.0, left)))
@@ -185,7 +185,7 @@ class _Pool:
         return _Worker(process, ours)
 
     def _drop(self, worker: _Worker, *, is_dying: bool = False) -> int | None:
-        """End a worker, whatever it does; its exit code."""
+        """End a worker, whatever it does, and return its exit code."""
         (self.busy if worker in self.busy else self.idle).remove(worker)
         if is_dying:
             worker.process.join(timeout=1)  # its own exit code is wanted
@@ -199,7 +199,7 @@ def _serve(connection: Connection, others: Connection, work: Callable[[Any], Any
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     others.close()  # a fork holds both ends: the pipe would not end with the parent
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # there is no more to do
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
         while True:
             job = connection.recv()
             try:
@@ -210,7 +210,7 @@ def _serve(connection: Connection, others: Connection, work: Callable[[Any], Any
 
 
 def _die_with(parent: int) -> None:
-    """A killed parent tells nobody: without this its workers would wait for jobs for ever."""
+    """End this worker when its parent is gone: a killed one tells nobody, and the worker would wait for ever."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""How fast networks are: one file a figure, each of what ran side by side in one process, in turn."""
+"""How fast networks are: one file per question; what is compared takes turns in one process."""
 
 from w3action.bench.attention import AttentionBench, bench_attention
 from w3action.bench.latency import LatencyBench, bench_latency

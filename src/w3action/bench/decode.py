@@ -146,7 +146,7 @@ class Job:
         return test_segments(count, num_segments=self.num_segments)[0]
 
     def run(self, video: Video) -> Float[Tensor, "1 c t h w"]:
-        """By our decoder."""
+        """Do the job with our decoder."""
         with open_frames(video, short_side=self.short_side) as frames:
             return self.finish(frames.read(self.indices(frames.count)))
 
@@ -184,7 +184,7 @@ class _Bare:
             return cls(video.path, stream, tuple(groups))
 
     def decode(self) -> int:
-        """Decode them with PyAV, converting nothing; the number of frames that came out."""
+        """Decode them with PyAV, converting nothing, and return how many frames came out."""
         num_frames = 0
         with av.open(str(self.path), mode="r", metadata_errors="ignore") as container:
             stream = container.streams.video[self.stream]
@@ -240,7 +240,7 @@ OTHERS: dict[str, Callable[[Job, Sequence[Video]], Iterator[Way]]] = {
 
 
 def _take_turns(ways: dict[str, list[Way]], *, num_rounds: int, on_round: Callable[[], None]) -> dict[str, list[float]]:
-    """Seconds of every round, by way; the first round warms caches up and is not kept."""
+    """Return the seconds of every round, by way; the first round warms caches up and is not kept."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(num_rounds + 1):
         for name, clips in ways.items():
@@ -254,7 +254,7 @@ def _take_turns(ways: dict[str, list[Way]], *, num_rounds: int, on_round: Callab
 
 
 def _as_file(video: Video, path: Path) -> Video:
-    """The whole of a video as a file of its own; a member of a shard is copied to `path`."""
+    """Return the whole of a video as a file of its own; a member of a shard is copied to `path`."""
     if video.byte_offset is None or video.num_bytes is None:
         return Video(path=video.path, label=video.label)
     with open_member(video.path, offset=video.byte_offset, size=video.num_bytes) as member:

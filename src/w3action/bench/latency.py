@@ -93,7 +93,7 @@ def bench_latency(
 
     Raises:
         ValueError: an unknown variant, a network without a plain formulation, fewer rounds than one.
-        RuntimeError: two formulations of one network give other logits.
+        RuntimeError: two formulations of one network give different logits.
     """
     unknown = [name for name in variants if name not in VARIANTS]
     if unknown:

@@ -14,7 +14,7 @@ from w3action.models import ActionModel
 
 
 class PlainShift(nn.Module):
-    """Zeros, three copies, then the convolution."""
+    """A shift by copies: zeros, three slices copied into them, then the convolution."""
 
     def __init__(self, conv: nn.Module, *, num_frames: int, fold_div: int = 8):
         super().__init__()

@@ -29,11 +29,11 @@ class Times:
         return 1e3 * statistics.median(self.wall)
 
     def over(self, base: "Times") -> float:
-        """This way's time over another's, by the clock."""
+        """Return this way's time over another's, by the clock."""
         return statistics.median(own / other for own, other in zip(self.wall, base.wall, strict=True))
 
     def processor_over(self, base: "Times") -> float:
-        """This way's time over another's, by the processor's time."""
+        """Return this way's time over another's, by the processor's time."""
         return statistics.median(own / other for own, other in zip(self.processor, base.processor, strict=True))
 
 

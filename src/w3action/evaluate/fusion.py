@@ -100,7 +100,7 @@ def fuse(
 
 
 def find_scores(report: Path) -> Path:
-    """Return the file of scores that belongs to a report, or that alone lies in a folder.
+    """Return a report's file of scores, or the only one in a folder.
 
     Raises:
         ScoreFileError: there is none, or a folder holds several.
@@ -166,7 +166,7 @@ def align(given: Sequence[VideoScores], *, names: Sequence[str], match: Match) -
 
 
 def to_domain(scored: VideoScores, domain: Fusion, *, name: str) -> Float[Tensor, "n k"]:
-    """Give the scores as logits or as probabilities.
+    """Return the scores as logits or as probabilities.
 
     Raises:
         ScoreFileError: logits are asked for, but only probabilities were kept.
@@ -179,7 +179,7 @@ def to_domain(scored: VideoScores, domain: Fusion, *, name: str) -> Float[Tensor
 
 
 def _keys(scored: VideoScores, name: str, match: Match) -> dict[str, int]:
-    """Row of each video by what it is matched by."""
+    """Map the key that each video is matched by to its row."""
     keys: dict[str, int] = {}
     for row, video in enumerate(scored.videos):
         key = _last(video) if match == "name" else video

@@ -19,7 +19,7 @@ class Metrics:
     top5: float
     mean_class_accuracy: float  # over the classes that occur
     per_class: tuple[float | None, ...]  # None where a class has no video
-    confusion: Int[Tensor, "k k"] | None  # rows: the true class, columns: the predicted one; None of several labellings
+    confusion: Int[Tensor, "k k"] | None  # (true, predicted) class; None for several labellings
     num_videos: int
 
 

@@ -1,4 +1,4 @@
-"""The scores of an evaluation on the disk, so that several runs can be fused: one safetensors file beside the report.
+"""The scores of an evaluation on disk, so that several runs can be fused: one safetensors file beside the report.
 
 It holds `scores` (n, K), float32, and `labels` (n), int64; its metadata say, as JSON, what the rows and columns are:
 `videos` (what each is called, see `data/identity.py`), `classes`, `domain` (logits or probabilities) and `about` (the
@@ -43,7 +43,7 @@ class VideoScores:
 
 
 def to_bytes(scored: VideoScores) -> bytes:
-    """Give the content of the file."""
+    """Return the content of the file."""
     metadata = {
         "format": FORMAT,
         "videos": json.dumps(scored.videos, ensure_ascii=False),

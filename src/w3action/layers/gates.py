@@ -61,8 +61,8 @@ class ChannelGate(nn.Module):
     ) -> Float[Tensor, "b c t"]:
         """Map features to one number per channel and frame, in (0, 1).
 
-        Two depthwise `nn.Conv1d` `over_time` make equation 4 of it; they are taken here because then the whole is one
-        kernel on a GPU.
+        With `over_time`, two depthwise `nn.Conv1d`, the result is equation 4; they are taken here so that a GPU can run
+        the whole as one kernel.
         """
         time = None if over_time is None else (weight_and_bias(over_time[0]), weight_and_bias(over_time[1]))
         return channel_mask(*pool_planes(x), weight_and_bias(self.reduce), weight_and_bias(self.expand), time)
@@ -86,13 +86,13 @@ class SpatialGate(nn.Module):
         pooled = gated_channel_pool(x, channel_mask)
         if isinstance(self.norm, nn.Identity):
             return place_mask(*pooled, self.conv.weight, self.conv.bias)
-        # By its modules: whoever folds norms into convolutions sees one behind the other.
+        # Called as modules, so that whoever folds norms into convolutions sees the one behind the other.
         maps = torch.stack(pooled, dim=2).flatten(0, 1).to(self.conv.weight.dtype)  # (B T, 2, H, W)
         return self.norm(self.conv(maps)).view(pooled[0].shape).sigmoid()
 
 
 def weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return what a layer with a bias is made of."""
+    """Return the weight and the bias of a layer that has both."""
     assert isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv3d)
     assert layer.bias is not None
     return layer.weight, layer.bias

@@ -4,7 +4,7 @@
 
 (B, C, T, H, W) in and out. As in the public TSM + NL networks, the embeddings have C/2 channels, phi and g are
 max-pooled by 2 in space, and the output batch norm starts at zero, so that the layer starts as the identity.
-It is the dear one: on ResNet-50 at 16 frames it more than doubles the network's multiply-adds.
+It is expensive: on ResNet-50 at 16 frames it more than doubles the network's multiply-adds.
 
 Source: "Non-local Neural Networks" (Wang et al., CVPR 2018), section 3 and 4.1.
 """

@@ -3,8 +3,8 @@
     M^ms = [AAP(M^s of stage 1), ..., AAP(M^s of stage N)]        (B, T_l, N, H_l, W_l), equation 7
     y    = x + ReLU(1x1 convolution of M^ms to C_l channels)      (B, C_l, T_l, H_l, W_l), equation 8
 
-The masks meet the loss by a short way, so that every attention module is supervised directly. In a network that pools
-over time (I3D) an early mask has more frames than the last features: it is averaged over them too.
+This gives the masks a short path to the loss, so that every attention module is supervised directly. In a network that
+pools over time (I3D) an early mask has more frames than the last features: it is averaged over them too.
 
 Source: "Knowing What, Where and When to Look" (2020), section 3.4 and Figure 2.
 """

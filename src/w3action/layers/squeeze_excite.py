@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: one number per channel and frame, from the frame's average. What alone.
+"""Squeeze-and-excitation: one number per channel and frame, from the frame's average. What, without where or when.
 
 (B, C, T, H, W) in and out; no frame's output depends on another frame.
 

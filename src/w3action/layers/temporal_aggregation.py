@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 
 class TemporalAggregation(nn.Module):
-    """The layer, to stand before the first convolution of a residual branch.
+    """Temporal aggregation as a layer, to stand before the first convolution of a residual branch.
 
     Args:
         channels: C of the features.

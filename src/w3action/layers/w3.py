@@ -93,7 +93,7 @@ class W3(nn.Module):
             spatial mask behind a batch norm with nothing after it.
 
     Raises:
-        ValueError: a facet is no bool, neither `channel` nor `spatial` is on, or `initial_mask` is not inside (0, 1).
+        ValueError: a facet is not a bool, neither `channel` nor `spatial` is on, or `initial_mask` is not in (0, 1).
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class W3(nn.Module):
     ):
         super().__init__()
         for facet, value in {"channel": channel, "spatial": spatial, "temporal": temporal}.items():
-            if not isinstance(value, bool):  # "no" is true
+            if not isinstance(value, bool):  # else "no" would count as true
                 raise ValueError(f"{facet} is {value!r}; it must be true or false")
         if not (channel or spatial):
             raise ValueError("W3 with channel=False and spatial=False attends to nothing; switch one of them on")

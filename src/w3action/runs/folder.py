@@ -65,7 +65,7 @@ def read_run(out: Path) -> tuple[RunConfig, Path, Path | None]:
 
 
 def is_finished(out: Path) -> bool:
-    """Tell whether a run got to its end."""
+    """Tell whether a run is finished."""
     return (out / WEIGHTS_FILE).is_file()
 
 

@@ -2,8 +2,8 @@
 
 The file is opened without running any code in it, every name and shape must fit, and what the tensors tell is checked
 against what was asked for. Modules that the file cannot hold (W3, say) keep their own start; `import.json` names them.
-Networks here see frames with ImageNet's mean and deviation taken off, as all these projects train them; a file trained
-with others (as a few of timm's are) scores as if its frames had another tint.
+Networks here see frames normalised by ImageNet's mean and deviation, as all these projects train them; a file trained
+with others (as a few of timm's are) sees frames of a false tint, and scores worse.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What a measurement is, and what is written of it: a report, every video's scores, a picture of the confusions."""
+"""A measurement and its files: a report, every video's scores, a picture of the confusions."""
 
 import importlib.metadata
 import json
@@ -25,7 +25,7 @@ from w3action.runs.checkpoint import Checkpoint
 class Measurement:
     """A run's figures by one protocol."""
 
-    metrics: Metrics  # of several labellings: of outcomes
+    metrics: Metrics  # with several labellings: of their outcomes
     parts: dict[str, Metrics]  # of each labelling, where there are several
     classes: tuple[str, ...]
     cost: Cost  # of one view
@@ -34,7 +34,7 @@ class Measurement:
     num_skipped: int
     correct: Bool[np.ndarray, " n"]  # whether each video's first guess is right, in the manifest's order
     report: Path  # JSON
-    scores: Path | None  # of every video, to be fused with another run's; None of several labellings
+    scores: Path | None  # of every video, to be fused with another run's; None for several labellings
     pictures: tuple[Path, ...]  # confusion matrices, one for each labelling
 
     def classes_of(self, labelling: str) -> list[str]:
@@ -109,7 +109,7 @@ def _metrics_as_json(metrics: Metrics, classes: Sequence[str]) -> dict[str, Any]
 
 
 def _commit() -> str | None:
-    """Return the commit of the source that runs, or None if it is no checkout."""
+    """Return the commit of the source that runs, or None outside a checkout."""
     try:
         found = subprocess.run(
             # An installed package may lie in somebody else's repository, which does not track it.

@@ -1,4 +1,4 @@
-"""What the recipes gave here: the reports of `w3 eval` and `w3 fuse` in a folder, to stand beside the paper's rows."""
+"""What the recipes reached here: reports of `w3 eval` and `w3 fuse` in a folder, to stand beside the paper's rows."""
 
 import json
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ class Ours:
 
 
 def find_results(folder: Path) -> list[Result]:
-    """Read every report below a folder, the newest last; files that are none are passed over."""
+    """Read every report below a folder, the newest last; files that are no reports are passed over."""
     reports = [*folder.rglob("eval_*.json"), *folder.rglob("fused.json")]
     found = (_read(path) for path in sorted(reports, key=lambda path: path.stat().st_mtime))
     return [result for result in found if result is not None]
 
 
 def ours_of(table: PaperTable, row: PaperRow, results: Sequence[Result]) -> Ours:
-    """Return ours of a row; runs with changed settings count only where none has the recipe's own."""
+    """Return our figures for a row; runs with changed settings count only where none has the recipe's own."""
     fitting = [one for one in results if sorted(one.recipes) == sorted(row.runs) and one.protocol == row.protocol]
     fitting = [one for one in fitting if not one.changed] or fitting
     figures: dict[str, float] = {}
@@ -67,7 +67,7 @@ def _read(path: Path) -> Result | None:
 
 def _figures(report: dict[str, Any]) -> dict[str, float]:
     figures = {"top-1": report["top1"], "top-5": report["top5"]}
-    for task, part in report.get("tasks", {}).items():  # of several labellings, the whole is the action
+    for task, part in report.get("tasks", {}).items():  # with several labellings, the outcome is the action
         figures |= {f"{task} top-1": part["top1"], f"{task} top-5": part["top5"]}
     if "tasks" in report:
         figures |= {"action top-1": report["top1"], "action top-5": report["top5"]}

@@ -148,7 +148,10 @@ def hand_pixels(boxes: Float[np.ndarray, "t 4"], video: Path, wanted: ClipFormat
 
 
 def _on_hand(mask: Float[Tensor, "t h w"], hands: Bool[Tensor, "t size size"]) -> list[tuple[float, float, float]]:
-    """Of each frame (share of the mask on the hand, share of the frame, mean of the mask); NaN without a hand."""
+    """Return for each frame (share of the mask on the hand, the hand's share of the frame, mean of the mask).
+
+    Without a hand the first two are NaN.
+    """
     size = hands.shape[-1]
     pixels = torch.arange(size)
     full = resample(mask, rows=pixels, columns=pixels, size=size)  # (T, size, size)

@@ -54,7 +54,7 @@ class Videos:
 
     @property
     def has_test(self) -> bool:
-        """Whether what is reported on was not chosen by."""
+        """Whether the videos reported on are others than those chosen by."""
         return (self.test, self.test_split) != (self.choosing, self.choosing_split)
 
     def tested_on(self, job: "Job") -> str:

@@ -63,8 +63,8 @@ def reproduce(
         network: for its backbone; None takes the recipe's.
         num_seeds: seeds of each row, counted from 0.
         num_parallel: runs at once; None is one for each GPU or CPU core.
-        rows: only these of the table, or networks of figure 3, by the names of their runs ("tsm", "w3"); none given are
-            all. The page holds no others.
+        rows: only these of the table, or networks of figure 3, by the names of their runs ("tsm", "w3"); none given
+            means all. The page holds no others.
         tracks: where hands are, for figure 3; None takes `tracks.parquet` beside the test videos' list.
         say: gets a line for each finished run.
 

@@ -1,4 +1,4 @@
-"""What a few seeds allow to say: mean, spread, and the difference of two networks with its uncertainty.
+"""What a few seeds can tell: mean, spread, and the difference of two networks with its uncertainty.
 
 Two networks are compared pair by pair: the same seeds, the same clips. The interval comes from a bootstrap that draws
 both seeds and clips anew, because both were chosen by chance: another seed trains another network, another test set

@@ -58,7 +58,7 @@ def _network(attention: str | None = None, *settings: str, temporal: str = "tsm"
 
 
 def _readings() -> dict[str, tuple[str, ...]]:
-    """What the text leaves open about W3, one setting at a time."""
+    """List what the text leaves open about W3, one setting at a time."""
     option = "model.attention_options."
     return {
         "w3_bottleneck": (f"{option}temporal_conv=bottleneck",),
@@ -73,7 +73,7 @@ def _readings() -> dict[str, tuple[str, ...]]:
 
 
 def _mfr_readings() -> dict[str, tuple[str, ...]]:
-    """What it leaves open about MFR; the teacher is the same."""
+    """List what the text leaves open about MFR; the teacher is the same."""
     return {
         "w3_mfr_hundredth": ("mfr_weight=0.01",),
         "w3_mfr_one": ("mfr_weight=1",),

@@ -147,12 +147,12 @@ def training_loader(
 
 
 def middle_of_segments(num_frames: int, *, num_segments: int, rng: np.random.Generator) -> np.ndarray:
-    """Give the frames that tests see; nothing is random."""
+    """Pick the frames that tests see; nothing is random."""
     return test_segments(num_frames, num_segments=num_segments)
 
 
 def random_of_segments(num_frames: int, *, num_segments: int, rng: np.random.Generator) -> np.ndarray:
-    """Give a random frame of each segment; of a video with fewer frames than segments, the ones that tests see.
+    """Pick a random frame of each segment; of a video with fewer frames than segments, the ones that tests see.
 
     The public TSM gives its first frame over and over, which hardly matters for 8 segments. For the 64 of an I3D most
     of Something-Something would stand still.

@@ -75,7 +75,7 @@ def fit(
         log: where lines and bars go.
 
     Raises:
-        TrainingError: the loss is no number, or more than 5 % of the videos cannot be read.
+        TrainingError: the loss is NaN or infinite, or more than 5 % of the videos cannot be read.
         OSError: a checkpoint could not be written; the last one is whole.
     """
     model = task.model

@@ -54,7 +54,7 @@ def load_state(path: Path, *, model: ActionModel, optimizer: torch.optim.Optimiz
     """Put a saved state back into the network and the optimiser, and return where the run stood.
 
     Raises:
-        WeightsError: the file is no state, or that of another network.
+        WeightsError: the file is not a state, or is that of another network.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -80,5 +80,5 @@ def load_state(path: Path, *, model: ActionModel, optimizer: torch.optim.Optimiz
 
 
 def _in_order_of(parameter: Tensor, moment: Tensor) -> Tensor:
-    """Return the moment in its parameter's order of memory: an optimiser rounds otherwise where the two differ."""
+    """Return the moment in its parameter's order of memory: where the two differ, an optimiser rounds differently."""
     return torch.empty_like(parameter, dtype=moment.dtype).copy_(moment) if moment.shape == parameter.shape else moment

@@ -28,7 +28,7 @@ class PlainTask(nn.Module):
     Args:
         model: the network to train.
         sizes: how many of the logits belong to each labelling, as to verbs and to nouns (see `labellings`); their
-            cross-entropies are added. None of them is a single one.
+            cross-entropies are added. Empty: there is one labelling.
         label_smoothing: as in `nn.functional.cross_entropy`.
         freeze_batch_norm: keep the statistics and weights of every batch norm but the first ("partial BN").
     """

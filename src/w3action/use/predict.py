@@ -11,7 +11,7 @@ from w3action.runs.checkpoint import Checkpoint, load_checkpoint
 
 @dataclass(frozen=True)
 class Prediction:
-    """The classes of one video, most probable first; of several labellings, one of each: "verb: open, noun: door"."""
+    """The classes of one video, most probable first; with several labellings, one of each: "verb: open, noun: door"."""
 
     path: Path
     classes: tuple[str, ...]

@@ -33,7 +33,7 @@ class Range(NamedTuple):
         return self.high - self.low < FLAT
 
     def __str__(self) -> str:
-        """Say it, as on the pictures."""
+        """Write it as the pictures show it."""
         return f"{self.low:.4f} everywhere" if self.is_flat else f"{self.low:.4f} to {self.high:.4f}"
 
 

@@ -7,7 +7,7 @@ default M^c is the last one of the last stage that has any.
 A cell of a mask stands for the pixels around its receptive field's centre. In our backbones, whose strided layers
 have odd kernels and even padding, that is pixel `stride * i`, not the middle of the i-th of n tiles: on a last stage
 of stride 32 the two differ by 16 pixels. Masks are therefore resampled about those centres (measured:
-tests/infer/test_explain_masks.py).
+tests/use/explain/test_masks.py).
 
 Source: "Knowing What, Where and When to Look" (2020), section 3.4 and Figure 3.
 """
@@ -130,7 +130,7 @@ def rank_channels(channel: Float[Tensor, "c t"], *, num_channels: int) -> Ranked
 
 
 def _hats(cells: Tensor, num_cells: int) -> Float[Tensor, "positions cells"]:
-    """Weights of linear interpolation at fractional cell numbers; beyond the outer cells their values go on."""
+    """Return the weights of linear interpolation at fractional cell numbers; outer cells extend beyond the grid."""
     cells = cells.clamp(0, num_cells - 1)
     return (1 - (cells[:, None] - torch.arange(num_cells)).abs()).clamp(min=0)
 
