@@ -51,7 +51,7 @@ def recipes_verb(*, runs: Path = Path("runs"), as_json: AsJson = False) -> None:
         as_json: Print JSON instead of text.
     """
     from w3action.recipes import OWN, RECIPES, TABLES
-    from w3action.runs.results import find_results, ours_of
+    from w3action.runs.figures import find_results, ours_of
 
     results = find_results(runs)
     if as_json:

@@ -148,7 +148,7 @@ def fuse_verb(
         match: Videos are the same if their paths in their sets are, or already if their names are.
         as_json: Print JSON instead of text.
     """
-    from w3action.evaluate import fuse
+    from w3action.runs.fuse import fuse
 
     fused = fuse(runs, out=out, weights=weights, domain=domain, match=match)
     if as_json:

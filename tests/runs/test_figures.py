@@ -6,7 +6,7 @@ import os
 import pytest
 
 from w3action.recipes import TABLES
-from w3action.runs.results import Ours, find_results, ours_of
+from w3action.runs.figures import Ours, find_results, ours_of
 
 TABLE_1, EGOGESTURE, EPIC = TABLES[0], TABLES[2], TABLES[3]
 
