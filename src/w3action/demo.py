@@ -11,12 +11,12 @@ from pathlib import Path
 
 import jinja2
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from w3action.config import RunConfig, override
 from w3action.data import FrameCache, read_manifest
-from w3action.files import write_bytes
+from w3action.files import write_text
 from w3action.recipes import demo as demo_recipe
 from w3action.runs.checkpoint import load_checkpoint
 from w3action.runs.folder import read_metrics
@@ -82,19 +82,16 @@ def run_demo(out: Path, *, num_videos: int, seed: int) -> Path:
         rows.append(_train_and_measure(name, config, manifest, out / name, cache))
     best = out / "tsm_w3_mfr"
     examples = _examples(best, manifest, out / "examples")
-    write_bytes(out / "report.json", (json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n").encode())
+    write_text(out / "report.json", json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n")
     report = _write_page(out, rows=rows, examples=examples, num_videos=num_videos)
 
     table = Table("network", "top-1", "top-5", "GFLOPs", "parameters", "training clips/s")
     for row in rows:
-        table.add_row(
-            row.name,
-            f"{row.top1:.1f} %",
-            f"{row.top5:.1f} %",
-            f"{row.gflops:.3f}",
-            f"{row.params / 1e6:.2f} M",
-            f"{row.train_clips_per_second:.0f}",
+        accuracies, costs = (
+            (f"{row.top1:.1f} %", f"{row.top5:.1f} %"),
+            (f"{row.gflops:.3f}", f"{row.params / 1e6:.2f} M"),
         )
+        table.add_row(row.name, *accuracies, *costs, f"{row.train_clips_per_second:.0f}")
     console.print(table)
     for example in examples:
         console.print(
@@ -105,14 +102,8 @@ def run_demo(out: Path, *, num_videos: int, seed: int) -> Path:
 
 
 def _draw(folder: Path, num_videos: int, seed: int, console: Console) -> Path:
-    columns = (
-        TextColumn("drawing"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=num_videos)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("drawing", total=num_videos)
         manifest = write_tabletop(folder, num_videos=num_videos, seed=seed, on_video=lambda: progress.advance(task))
     console.print(f"{num_videos} videos in {folder}")
     return manifest
@@ -168,5 +159,5 @@ def _write_page(out: Path, *, rows: list[Row], examples: list[Example], num_vide
         mfr_gain=by_name["tsm_w3_mfr"].top1 - by_name["tsm_w3"].top1,
     )
     path = out / "report.html"
-    write_bytes(path, page.encode())
+    write_text(path, page)
     return path
