@@ -1,12 +1,16 @@
 """The commands as a user types them, with right and with wrong input."""
 
+import dataclasses
+import importlib.metadata
 import json
 import os
+import subprocess
 import sys
 
 import pytest
 
 from w3action import cli
+from w3action.config import list_settings
 
 
 def w3(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
@@ -156,3 +160,27 @@ def test_threads_wait_as_the_user_says_or_briefly(monkeypatch, capsys, given, ex
     monkeypatch.setattr(os, "environ", kept | given)
     assert w3(monkeypatch, capsys, "--help")[0] == 0
     assert {name: value for name, value in os.environ.items() if "OMP" in name} == expected
+
+
+def test_every_setting_is_listed(monkeypatch, capsys):
+    code, output, _ = w3(monkeypatch, capsys, "settings")
+    assert code == 0
+    settings = list_settings()
+    assert output.splitlines()[::2] == [f"{one.key}={one.default}  ({one.type})" for one in settings]
+    assert "optim.lr=0.01  (number > 0)\n    Learning rate, for a batch of optim.lr_batch_size clips.\n" in output
+    assert json.loads(w3(monkeypatch, capsys, "settings", "--json")[1]) == [dataclasses.asdict(s) for s in settings]
+    assert "w3 settings" in w3(monkeypatch, capsys, "train", "--help")[1]
+
+
+def test_the_version_can_be_asked(monkeypatch, capsys):
+    assert w3(monkeypatch, capsys, "--version") == (0, f"w3 {importlib.metadata.version('w3action')}\n", "")
+    assert "w3 --version" in w3(monkeypatch, capsys, "--help")[1]
+
+
+def test_python_m_w3action_is_w3():
+    asked = [sys.executable, "-m", "w3action", "bench", "flops", "nothing"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert found.stderr.startswith("w3: unknown model 'nothing'")
+    shown = subprocess.run([*asked[:3], "--help"], capture_output=True, text=True, check=True)
+    assert shown.stdout.startswith("usage: w3 ")

@@ -6,7 +6,16 @@ import json
 import jaxtyping
 import pytest
 
-from w3action.config import ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig, from_dict, override
+from w3action.config import (
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    RunConfig,
+    from_dict,
+    list_settings,
+    override,
+)
 
 DEFAULT = RunConfig()
 
@@ -185,3 +194,42 @@ def test_content_that_does_not_fit_is_named(content, message, monkeypatch):
 def test_a_config_cannot_be_changed_in_place():
     with pytest.raises(dataclasses.FrozenInstanceError):
         DEFAULT.epochs = 3
+
+
+def all_keys(config: object, prefix: str = "") -> list[str]:
+    keys = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            keys += all_keys(value, f"{prefix}{field.name}.")
+        else:
+            keys.append(prefix + field.name)
+    return keys
+
+
+def test_every_setting_has_a_line_that_says_what_it_does():
+    settings = list_settings()
+    assert [setting.key for setting in settings] == all_keys(DEFAULT)
+    assert [setting.key for setting in settings if len(setting.about) < 10 or not setting.about.endswith(".")] == []
+    assert len({setting.about for setting in settings}) == len(settings)
+
+
+def test_a_setting_s_default_can_be_given_as_it_is_listed():
+    settings = [f"{setting.key}={setting.default}" for setting in list_settings()]
+    assert override(EVERY_SETTING_CHANGED, settings) == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("optim.lr", "number > 0"),
+        ("optim.warmup", "number >= 0, < 1"),
+        ("optim.name", "sgd | adamw"),
+        ("mfr", "true | false"),
+        ("data.resize", "whole number > 0 | none"),
+        ("data.scales", "numbers with commas between"),
+        ("model.head_options", "options"),
+    ],
+)
+def test_a_setting_s_type_is_said_in_words(key, words):
+    assert [setting.type for setting in list_settings() if setting.key == key] == [words]

@@ -9,7 +9,7 @@ import statistics
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from w3action.config import RunConfig, override
@@ -85,14 +85,11 @@ def run_demo(out: Path, *, num_videos: int, seed: int) -> Path:
 
     table = Table("network", "top-1", "top-5", "GFLOPs", "parameters", "training clips/s")
     for row in rows:
-        table.add_row(
-            row.name,
-            f"{row.top1:.1f} %",
-            f"{row.top5:.1f} %",
-            f"{row.gflops:.3f}",
-            f"{row.params / 1e6:.2f} M",
-            f"{row.train_clips_per_second:.0f}",
+        accuracies, costs = (
+            (f"{row.top1:.1f} %", f"{row.top5:.1f} %"),
+            (f"{row.gflops:.3f}", f"{row.params / 1e6:.2f} M"),
         )
+        table.add_row(row.name, *accuracies, *costs, f"{row.train_clips_per_second:.0f}")
     console.print(table)
     for example in examples:
         console.print(
@@ -103,14 +100,8 @@ def run_demo(out: Path, *, num_videos: int, seed: int) -> Path:
 
 
 def _draw(folder: Path, num_videos: int, seed: int, console: Console) -> Path:
-    columns = (
-        TextColumn("drawing"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=num_videos)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("drawing", total=num_videos)
         manifest = write_tabletop(folder, num_videos=num_videos, seed=seed, on_video=lambda: progress.advance(task))
     console.print(f"{num_videos} videos in {folder}")
     return manifest

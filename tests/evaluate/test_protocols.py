@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from w3action.clip_format import ClipFormat
 from w3action.evaluate.protocols import PROTOCOLS, look_up
 
 
@@ -14,10 +15,11 @@ def test_a_protocol_makes_as_many_clips_as_it_says(name):
 
 
 def test_views_of_the_papers_protocols():
-    views = {name: p.num_clips * p.transform(size=224, resize=256).num_views for name, p in PROTOCOLS.items()}
+    clip_format = ClipFormat(num_frames=8, size=224, resize=256)
+    views = {name: protocol.num_views(clip_format) for name, protocol in PROTOCOLS.items()}
     assert views == {"center": 1, "twice": 2, "full": 6, "ten_crop": 20, "dense": 10}
-    assert PROTOCOLS["full"].view_size(size=224, resize=256) == 256
-    assert PROTOCOLS["center"].view_size(size=224, resize=256) == 224
+    assert PROTOCOLS["full"].view_size(clip_format) == 256
+    assert PROTOCOLS["center"].view_size(clip_format) == 224
 
 
 def test_twice_takes_the_middles_then_the_starts():

@@ -1,7 +1,10 @@
+import pytest
 import torch
 
-from w3action.data import BadVideo, ClipBatch
-from w3action.evaluate.scoring import MOST_VIEWS_AT_ONCE, score_videos
+from w3action.clip_format import ClipFormat
+from w3action.data import BadVideo, ClipBatch, Video, read_manifest
+from w3action.evaluate import PROTOCOLS, UnreadableVideosError, evaluate_videos, score_videos
+from w3action.evaluate.scoring import MOST_VIEWS_AT_ONCE
 
 
 def batch(clips: torch.Tensor, bad: tuple[BadVideo, ...] = ()) -> ClipBatch:
@@ -68,3 +71,49 @@ def test_bad_videos_are_kept_apart_and_counted():
     assert scores.indices.tolist() == [10, 11]
     assert score([empty]).scores.shape == (0, 3)
     assert score([empty], sizes=(2, 1)).labels.shape == (0, 2)
+
+
+def brightness(clips: torch.Tensor) -> torch.Tensor:
+    mean = clips.mean(dim=(1, 2, 3, 4))
+    return torch.stack([mean, -mean], dim=1)
+
+
+def evaluate(videos, **changes):
+    arguments = {
+        "classes": ("a", "b"),
+        "protocol": PROTOCOLS["center"],
+        "clip_format": ClipFormat(num_frames=2, size=32, resize=36),
+        "num_workers": 0,
+    }
+    return evaluate_videos(brightness, videos, **(arguments | changes))
+
+
+@pytest.fixture
+def videos(tabletop):
+    return [Video(video.path, i % 2) for i, video in enumerate(read_manifest(tabletop).videos[:5])]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+def test_every_protocol_gives_a_row_per_video(videos, protocol):
+    scores = evaluate(videos, protocol=protocol)
+    assert scores.scores.shape == (5, 2)
+    assert scores.labels.tolist() == [0, 1, 0, 1, 0]
+    assert torch.allclose(scores.scores[:, 0], -scores.scores[:, 1])
+
+
+def test_processes_share_the_videos(videos):
+    whole = evaluate(videos)
+    parts = [evaluate(videos, rank=rank, world_size=2) for rank in range(2)]
+    rows = {int(i): row for part in parts for i, row in zip(part.indices, part.scores, strict=True)}
+    assert sorted(rows) == [0, 1, 2, 3, 4]
+    assert all(torch.allclose(rows[int(i)], row) for i, row in zip(whole.indices, whole.scores, strict=True))
+
+
+def test_an_unreadable_video_is_an_error_unless_told_otherwise(videos, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no video")
+    with pytest.raises(UnreadableVideosError, match=r"cannot be read.*broken\.mp4.*--skip-bad"):
+        evaluate([*videos, Video(broken, 0)])
+    scores = evaluate([*videos, Video(broken, 0)], skip_bad=True)
+    assert len(scores.scores) == 5
+    assert [bad.path for bad in scores.bad] == [str(broken)]

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from w3action.config import DataConfig, ModelConfig, RunConfig
 from w3action.data import ManifestError
 from w3action.evaluate import UnreadableVideosError
-from w3action.runs import measure as measuring
+from w3action.models.for_inference import for_inference
 from w3action.runs.measure import measure
 from w3action.train import train
 
@@ -46,11 +46,20 @@ def test_the_report_says_all_that_is_needed_to_repeat_it(run, tabletop):
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_scores_are_those_of_the_network_as_it_was_trained(run, tabletop, tmp_path, monkeypatch, bf16):
-    prepare, asked = measuring.for_inference, []
-    monkeypatch.setattr(measuring, "for_inference", lambda model, **how: asked.append(how) or prepare(model, **how))
+    asked = []
+
+    def prepare(model, **how):
+        asked.append(how.get("autocast"))
+        return for_inference(model, **how)
+
+    def in_place_of_both(function):
+        monkeypatch.setattr("w3action.runs.measure.for_inference", function)
+        monkeypatch.setattr("w3action.runs.checkpoint.for_inference", function)
+
+    in_place_of_both(prepare)
     folded = measure(run, data=tabletop, split="test", num_workers=0, out=tmp_path / "folded", bf16=bf16)
-    assert asked == [{"autocast": torch.bfloat16 if bf16 else None}]
-    monkeypatch.setattr(measuring, "for_inference", lambda model, **how: model.eval())
+    assert asked == [torch.bfloat16 if bf16 else None]
+    in_place_of_both(lambda model, **how: model.eval())
     trained = measure(run, data=tabletop, split="test", num_workers=0, out=tmp_path / "trained")
     scores, expected = (load_file(measured.scores)["scores"] for measured in (folded, trained))
     error = (scores - expected).abs().max()

@@ -8,9 +8,9 @@ from w3action.config import ConfigError, DataConfig
 from w3action.data import find_flip_pairs, read_manifest
 from w3action.train.clips import (
     SAMPLERS,
+    clip_format_of,
     random_of_segments,
     read_videos,
-    resize_for,
     training_loader,
     where_to_measure,
 )
@@ -79,11 +79,11 @@ def test_what_goes_to_worker_processes_can_be_pickled(tabletop):
 
 
 def test_the_shorter_side_is_that_of_the_field():
-    assert resize_for(DataConfig(size=224)) == 256
-    assert resize_for(DataConfig(size=112)) == 128
-    assert resize_for(DataConfig(size=112, resize=120)) == 120
+    assert clip_format_of(DataConfig(size=224)).resize == 256
+    assert clip_format_of(DataConfig(size=112)).resize == 128
+    assert clip_format_of(DataConfig(size=112, resize=120)).resize == 120
     with pytest.raises(ConfigError, match=r"data\.resize is 100 but data\.size is 112"):
-        resize_for(DataConfig(size=112, resize=100))
+        clip_format_of(DataConfig(size=112, resize=100))
 
 
 @pytest.mark.parametrize("sampling", SAMPLERS)

@@ -7,8 +7,8 @@ import torch
 
 from w3action.config import DataConfig, ModelConfig, RunConfig
 from w3action.data import find_flip_pairs, read_manifest
-from w3action.evaluate.fusion import fuse
 from w3action.runs.checkpoint import load_checkpoint
+from w3action.runs.fuse import fuse
 from w3action.runs.measure import measure
 from w3action.train import train
 from w3action.train.clips import training_loader
@@ -70,7 +70,7 @@ def test_the_flow_stream_is_measured_and_asked(runs, tabletop):
     found = predict(runs / "flow", video, top=16)
     assert sum(found.probabilities) == pytest.approx(1, abs=1e-4)
     expected = torch.tensor(found.probabilities)[[found.classes.index(name) for name in measured.classes]]
-    from w3action.evaluate.score_file import read_scores
+    from w3action.runs.score_file import read_scores
 
     scored = read_scores(measured.scores)
     row = scored.scores[scored.videos.index(f"videos/{video.stem}")].softmax(dim=0)

@@ -3,6 +3,7 @@
 PyTorch is imported inside the verbs, so that `w3 --help` answers at once.
 """
 
+import importlib.metadata
 import os
 import sys
 
@@ -18,8 +19,15 @@ VERBS = (runs, lists, sets, bench, studies)  # importing them adds their verbs, 
 def main() -> None:
     """Run `w3`. With W3_TRACEBACK=1 an error shows where it was raised."""
     _let_threads_sleep_soon()
+    if sys.argv[1:] == ["--version"]:
+        print(f"w3 {importlib.metadata.version('w3action')}")
+        sys.exit(0)
     try:
-        code = app.cli(prog="w3", description=w3action.__doc__, config=(tyro.conf.FlagCreatePairsOff,))
+        code = app.cli(
+            prog="w3",
+            description=f"{w3action.__doc__} `w3 --version` prints the version.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
     except (ValueError, OSError) as error:
         if os.environ.get("W3_TRACEBACK"):
             raise

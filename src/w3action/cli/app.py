@@ -1,14 +1,17 @@
 """What the verbs share: the command itself, its kinds of arguments, a progress bar, the line of an error."""
 
+import dataclasses
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 app = tyro.extras.SubcommandApp()
 data_app = tyro.extras.SubcommandApp()
@@ -42,13 +45,23 @@ PositionalName = Annotated[str, tyro.conf.Positional]
 
 
 @contextmanager
-def progress_bar(what: str, *, total: int | None = None, hidden: bool = False) -> Iterator[tuple[Progress, TaskID]]:
-    """Show a progress bar on standard error."""
+def progress_bar(what: str, *, total: int | None = None, hidden: bool = False) -> Iterator[Callable[..., None]]:
+    """Show a progress bar on standard error.
+
+    Yields:
+        update(advance=..., completed=..., total=...): moves the bar.
+    """
     columns = (TextColumn(what), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
     console = Console(stderr=True)
     hidden = hidden or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        yield progress, progress.add_task("", total=total)
+        yield partial(progress.update, progress.add_task("", total=total))
+
+
+def show(content: Any, text: object, *, as_json: bool) -> None:
+    """Print a dataclass or plain data as JSON, or the text that says the same."""
+    content = dataclasses.asdict(content) if dataclasses.is_dataclass(content) else content
+    print(json.dumps(content, indent=2) if as_json else text)
 
 
 def complain(error: Exception) -> None:

@@ -3,10 +3,11 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from w3action.cli.app import AsJson, PositionalName, PositionalVideos, bench_app
+from w3action.cli.app import AsJson, PositionalName, PositionalVideos, bench_app, show
 
 
 @bench_app.command(name="flops")
@@ -33,12 +34,12 @@ def flops_verb(
     from w3action.models.cost import describe_model
 
     row = describe_model(model, attention=attention, num_frames=frames, size=size, num_classes=num_classes)
-    if as_json:
-        print(json.dumps(dataclasses.asdict(row), indent=2))
-    else:
-        with_attention = f" + {attention}" if attention else ""
-        print(f"{model}{with_attention}, {row.num_frames} frames of {row.size} px, {num_classes} classes")
-        print(f"{row.gflops:.2f} GFLOPs (multiply-adds)\n{row.params / 1e6:.2f} M parameters")
+    with_attention = f" + {attention}" if attention else ""
+    text = (
+        f"{model}{with_attention}, {row.num_frames} frames of {row.size} px, {num_classes} classes\n"
+        f"{row.gflops:.2f} GFLOPs (multiply-adds)\n{row.params / 1e6:.2f} M parameters"
+    )
+    show(row, text, as_json=as_json)
 
 
 @bench_app.command(name="decode")
@@ -58,7 +59,7 @@ def decode_verb(data: PositionalVideos, /, *, segments: int = 8, size: int = 224
     from w3action.data import read_manifest
 
     result = bench_decode(read_manifest(data).videos, num_segments=segments, size=size)
-    print(json.dumps(dataclasses.asdict(result), indent=2) if as_json else result)
+    show(result, result, as_json=as_json)
 
 
 @bench_app.command(name="attention")
@@ -95,23 +96,9 @@ def attention_verb(
     """
     from w3action.bench import bench_attention
 
-    _show(
-        bench_attention(
-            network=network,
-            size=size,
-            frames=frames,
-            batches=batches,
-            **({} if variants is None else {"variants": variants}),
-            modes=modes,
-            rounds=rounds,
-            autocast=bf16,
-            channels_last=channels_last,
-            device=device,
-            on_setting=_tell,
-        ),
-        out,
-        as_json=as_json,
-    )
+    options = {"size": size, "frames": frames, "batches": batches, "variants": variants, "modes": modes}
+    how = {"autocast": bf16, "channels_last": channels_last, "rounds": rounds, "device": device}
+    _measure(bench_attention, out, as_json, network=network, **options, **how, on_setting=_tell)
 
 
 @bench_app.command(name="latency")
@@ -142,20 +129,8 @@ def latency_verb(
     """
     from w3action.bench import bench_latency
 
-    _show(
-        bench_latency(
-            network=network,
-            num_frames=frames,
-            size=size,
-            batches=batches,
-            **({} if variants is None else {"variants": variants}),
-            rounds=rounds,
-            device=device,
-            on_setting=_tell,
-        ),
-        out,
-        as_json=as_json,
-    )
+    options = {"num_frames": frames, "size": size, "batches": batches, "variants": variants}
+    _measure(bench_latency, out, as_json, network=network, **options, rounds=rounds, device=device, on_setting=_tell)
 
 
 @bench_app.command(name="train")
@@ -190,31 +165,19 @@ def train_verb(
     """
     from w3action.bench import bench_training
 
-    _show(
-        bench_training(
-            network=network,
-            num_frames=frames,
-            size=size,
-            batch=batch,
-            **({} if ways is None else {"ways": ways}),
-            autocast=bf16,
-            channels_last=channels_last,
-            rounds=rounds,
-            device=device,
-            on_way=_tell,
-        ),
-        out,
-        as_json=as_json,
-    )
+    options = {"num_frames": frames, "size": size, "batch": batch, "ways": ways}
+    how = {"autocast": bf16, "channels_last": channels_last, "rounds": rounds, "device": device}
+    _measure(bench_training, out, as_json, network=network, **options, **how, on_way=_tell)
 
 
 def _tell(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def _show(result: Any, out: Path | None, *, as_json: bool) -> None:
-    content = json.dumps(dataclasses.asdict(result), indent=2) + "\n"
+def _measure(bench: Callable[..., Any], out: Path | None, as_json: bool, **options: Any) -> None:
+    """Measure with the options that are given, print the figures, and write them into a file if there is one."""
+    result = bench(**{name: value for name, value in options.items() if value is not None})
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(content)
-    print(content if as_json else result, end="" if as_json else "\n")
+        out.write_text(json.dumps(dataclasses.asdict(result), indent=2) + "\n")
+    show(result, result, as_json=as_json)

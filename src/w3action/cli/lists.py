@@ -1,4 +1,4 @@
-"""Verbs that say what there is: list, recipes."""
+"""Verbs that say what there is: list, recipes, settings."""
 
 import dataclasses
 import json
@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from w3action.cli.app import AsJson, app
+from w3action.cli.app import AsJson, app, show
 
 MOST_COLUMNS, WIDE = 2, 110  # of accuracies side by side, twice as many on a wide screen: Table 4 has twelve
 
@@ -51,20 +51,17 @@ def recipes_verb(*, runs: Path = Path("runs"), as_json: AsJson = False) -> None:
         as_json: Print JSON instead of text.
     """
     from w3action.recipes import OWN, PAPER_TABLES, RECIPES
-    from w3action.runs.results import find_results, ours_of
+    from w3action.runs.figures import find_results, ours_of
 
     results = find_results(runs)
+    found = [[(row, ours_of(table, row, results)) for row in table.rows] for table in PAPER_TABLES]
     if as_json:
         tables = [
             {
                 **{name: getattr(table, name) for name in ("number", "title", "data", "columns")},
-                "rows": [
-                    {**dataclasses.asdict(row), "ours": ours.figures, "changed": ours.changed}
-                    for row in table.rows
-                    for ours in [ours_of(table, row, results)]
-                ],
+                "rows": [dataclasses.asdict(row) | {"ours": o.figures, "changed": o.changed} for row, o in rows],
             }
-            for table in PAPER_TABLES
+            for table, rows in zip(PAPER_TABLES, found, strict=True)
         ]
         recipes = {name: dataclasses.asdict(make()) for name, make in RECIPES.items()}
         print(json.dumps({"recipes": recipes, "tables": tables}, indent=2))
@@ -73,32 +70,38 @@ def recipes_verb(*, runs: Path = Path("runs"), as_json: AsJson = False) -> None:
         print(f"{name:10}{(make.__doc__ or '').splitlines()[0]}")
     console = Console()
     num_columns = 2 * MOST_COLUMNS if console.width >= WIDE else MOST_COLUMNS
-    for paper_table in PAPER_TABLES:
-        ours = [ours_of(paper_table, row, results) for row in paper_table.rows]
+    for paper_table, rows in zip(PAPER_TABLES, found, strict=True):
         for start in range(0, len(paper_table.columns), num_columns):
             part = slice(start, start + num_columns)
             title = f"\nTable {paper_table.number}: {paper_table.title} (paper / ours)"
             names = ("system and its recipes", "frames", "GFLOPs", *paper_table.columns[part])
             table = Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD)
             table.columns[0].no_wrap = True  # a recipe is to be typed
-            for row, found in zip(paper_table.rows, ours, strict=True):
-                pairs = zip(row.figures[part], found.figures[part], strict=True)
-                mark = "*" if found.changed else ""
-                figures = [
-                    f"{_percent(paper)} / {_percent(here)}{mark if here is not None else ''}" for paper, here in pairs
-                ]
+            for row, ours in rows:
+                system = "\n ".join(filter(None, (row.system, row.backbone, *row.runs)))
                 cost = "" if row.gflops is None else f"{row.gflops:g}"
-                table.add_row(
-                    "\n ".join(filter(None, (row.system, row.backbone, *row.runs))), row.frames, cost, *figures
-                )
+                mark = "*" if ours.changed else ""
+                pairs = zip(row.figures[part], ours.figures[part], strict=True)
+                figures = [f"{_percent(paper)} / {_percent(here, mark)}" for paper, here in pairs]
+                table.add_row(system, row.frames, cost, *figures)
             console.print(table)
-        for row, found in zip(paper_table.rows, ours, strict=True):
+        for row, ours in rows:
             if row.differs:
                 print(f"{row.system}: {row.differs}")
-            if found.changed:
-                print(f"* {row.system}, {row.frames} frames: ours with another {', '.join(found.changed)}")
+            if ours.changed:
+                print(f"* {row.system}, {row.frames} frames: ours with another {', '.join(ours.changed)}")
     print("train a recipe with w3 train RECIPE --data ... --out ...; rows of several recipes with w3 fuse as well")
 
 
-def _percent(figure: float | None) -> str:
-    return "-" if figure is None else f"{figure:.1f}"
+@app.command(name="settings")
+def settings_verb(*, as_json: AsJson = False) -> None:
+    """List what `--set KEY=VALUE` changes in a run: every key with its default, its type and what it does."""
+    from w3action.config import list_settings
+
+    settings = list_settings()
+    text = "\n".join(f"{one.key}={one.default}  ({one.type})\n    {one.about}" for one in settings)
+    show([dataclasses.asdict(one) for one in settings], text, as_json=as_json)
+
+
+def _percent(figure: float | None, mark: str = "") -> str:
+    return "-" if figure is None else f"{figure:.1f}{mark}"

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from w3action.cli.app import AsJson, PositionalPath, Settings, VideosPath, app, complain, progress_bar
+from w3action.cli.app import AsJson, PositionalPath, Settings, VideosPath, app, complain, progress_bar, show
 
 
 @app.command(name="train")
@@ -30,7 +31,7 @@ def train_verb(
         out: The folder of the run.
         data: Training videos: a folder class/video.mp4, or a CSV or Parquet manifest (path,label,...).
         val: Validation videos; without it, the manifest's split column or a fifth of the videos.
-        settings: Settings to change, such as model.attention=none optim.lr=0.02 mfr=true.
+        settings: Settings to change, such as model.attention=none optim.lr=0.02 mfr=true; `w3 settings` lists them all.
         resume: Go on from the last state in --out; without --data, with the settings found there.
     """
     from w3action import config, recipes
@@ -46,7 +47,7 @@ def train_verb(
         chosen, data, val = read_run(out)
     else:
         chosen = recipes.recipe(recipe or "default")
-    chosen = config.override(chosen, [setting for group in settings for setting in group])
+    chosen = config.override(chosen, [*chain(*settings)])
     train(chosen, data=data, val=val, out=out, resume=resume)
     column = chosen.data.label_column
     measuring = shlex.join(["w3", "eval", str(out), *where_to_measure(data, val, out, label_column=column)])
@@ -85,23 +86,23 @@ def eval_verb(
         as_json: Print JSON instead of text.
     """
     from w3action.evaluate.metrics import most_confused
-    from w3action.runs.folder import BEST_WEIGHTS_FILE, WEIGHTS_FILE
+    from w3action.runs.folder import WEIGHTS_FILES
     from w3action.runs.measure import measure
 
-    with progress_bar(f"{run.name}  {protocol}", hidden=as_json) as (progress, task):
+    with progress_bar(f"{run.name}  {protocol}", hidden=as_json) as update:
         measured = measure(
             run,
             data=data,
             protocol=protocol,
             split=split,
             out=out,
-            weights={"last": WEIGHTS_FILE, "best": BEST_WEIGHTS_FILE}[weights],
+            weights=WEIGHTS_FILES[weights],
             skip_bad=skip_bad,
             batch_size=batch_size,
             num_workers=num_workers,
             bf16=bf16,
-            on_start=lambda count: progress.update(task, total=count),
-            on_videos=lambda count: progress.advance(task, count),
+            on_start=lambda count: update(total=count),
+            on_videos=lambda count: update(advance=count),
         )
     if as_json:
         print(measured.report.read_text(), end="")
@@ -124,7 +125,7 @@ def eval_verb(
     if metrics.confusion is not None:
         for true, predicted, count in most_confused(metrics.confusion, count=3):
             print(f"{count} of {measured.classes[true]!r} taken for {measured.classes[predicted]!r}")
-    print("\n".join(str(path) for path in (measured.report, *measured.pictures)))
+    print(measured.report, *measured.pictures, sep="\n")
 
 
 @app.command(name="fuse")
@@ -148,7 +149,7 @@ def fuse_verb(
         match: Videos are the same if their paths in their sets are, or already if their names are.
         as_json: Print JSON instead of text.
     """
-    from w3action.evaluate import fuse
+    from w3action.runs.fuse import fuse
 
     fused = fuse(runs, out=out, weights=weights, domain=domain, match=match)
     if as_json:
@@ -196,8 +197,7 @@ def predict_verb(
         ranked = list(zip(found.classes, found.probabilities, strict=True))
         rows.append({"path": str(video), "predictions": [{"class": c, "probability": p} for c, p in ranked]})
         if not as_json:
-            print(video)
-            print("\n".join(f"  {100 * p:5.1f} %  {c}" for c, p in ranked))
+            print(video, *(f"  {100 * p:5.1f} %  {c}" for c, p in ranked), sep="\n")
     if as_json:
         print(json.dumps(rows, indent=2))
     return 2 if failures else 0
@@ -227,10 +227,9 @@ def explain_verb(
 
     explained = explain(load_checkpoint(run), video, out=out, stage=stage)
     best, probability = explained.prediction[0]
-    if as_json:
-        print(json.dumps({"class": best, "probability": probability, "page": str(out / "index.html")}, indent=2))
-    else:
-        print(f"{best} ({100 * probability:.1f} %)\n{out / 'index.html'}")
+    page = out / "index.html"
+    content = {"class": best, "probability": probability, "page": str(page)}
+    show(content, f"{best} ({100 * probability:.1f} %)\n{page}", as_json=as_json)
 
 
 @app.command(name="import")

@@ -1,9 +1,8 @@
 """Verbs that make and look after data sets: data prepare, check, pack, index, flow and tabletop."""
 
-import json
 from pathlib import Path
 
-from w3action.cli.app import AsJson, PositionalName, PositionalPath, PositionalVideos, data_app, progress_bar
+from w3action.cli.app import AsJson, PositionalName, PositionalPath, PositionalVideos, data_app, progress_bar, show
 
 
 @data_app.command(name="prepare")
@@ -67,7 +66,7 @@ def check_verb(
     """
     from w3action.datasets.doctor import check_videos, write_page
 
-    with progress_bar("checking", hidden=as_json) as (progress, task):
+    with progress_bar("checking", hidden=as_json) as update:
         report = check_videos(
             manifest,
             split=split,
@@ -75,9 +74,9 @@ def check_verb(
             label_column=label_column,
             num_workers=workers,
             limit_seconds=limit_seconds,
-            on_file=lambda done, total: progress.update(task, completed=done, total=total),
+            on_file=lambda done, total: update(completed=done, total=total),
         )
-    print(json.dumps(report.as_dict(), indent=2) if as_json else "\n".join(report.lines()))
+    show(report.as_dict(), "\n".join(report.lines()), as_json=as_json)
     if out is not None:
         page = write_page(report, out, num_workers=workers, limit_seconds=limit_seconds)
         if not as_json:
@@ -119,14 +118,14 @@ def pack_verb(
 
     options = PackOptions(short_side=short_side or None, gop=gop, crf=crf, copy=copy, shard_mb=shard_mb)
     total = len(read_manifest(manifest, label_column=label_column))
-    with progress_bar("packing", total=total) as (progress, task):
+    with progress_bar("packing", total=total) as update:
         packed = pack_manifest(
             manifest,
             out,
             options=options,
             label_column=label_column,
             num_workers=workers,
-            on_video=lambda: progress.advance(task),
+            on_video=lambda: update(advance=1),
         )
     print(f"{packed.num_packed} videos, {packed.num_shards} shards, {packed.num_bytes / 1e6:.0f} MB: {packed.index}")
     if packed.num_failed:
@@ -145,8 +144,8 @@ def index_verb(folder: PositionalPath, /, *, label_key: str = "label", workers: 
     from w3action.data import read_manifest
     from w3action.datasets.pack import index_shards
 
-    with progress_bar("indexing") as (progress, task):
-        index = index_shards(folder, label_key=label_key, num_workers=workers, on_video=lambda: progress.advance(task))
+    with progress_bar("indexing") as update:
+        index = index_shards(folder, label_key=label_key, num_workers=workers, on_video=lambda: update(advance=1))
     print(f"{index}: {len(read_manifest(index))} videos; what was left out: {folder / 'failed.csv'}")
 
 
@@ -162,13 +161,9 @@ def tabletop_verb(*, out: Path, num_videos: int = 1500, seed: int = 0, workers: 
     """
     from w3action.tabletop import write_tabletop
 
-    with progress_bar("drawing", total=num_videos) as (progress, task):
+    with progress_bar("drawing", total=num_videos) as update:
         manifest = write_tabletop(
-            out,
-            num_videos=num_videos,
-            seed=seed,
-            num_workers=workers,
-            on_video=lambda: progress.advance(task),
+            out, num_videos=num_videos, seed=seed, num_workers=workers, on_video=lambda: update(advance=1)
         )
     print(manifest)
 
@@ -196,9 +191,9 @@ def flow_verb(
     from w3action.datasets.precompute_flow import write_flow
 
     videos = read_manifest(manifest, label_column=label_column)
-    with progress_bar("flow", total=len(videos)) as (progress, task):
+    with progress_bar("flow", total=len(videos)) as update:
         written = write_flow(
-            videos, out, short_side=short_side, num_workers=workers, on_video=lambda: progress.advance(task)
+            videos, out, short_side=short_side, num_workers=workers, on_video=lambda: update(advance=1)
         )
     print(written.manifest)
     if written.num_failed:

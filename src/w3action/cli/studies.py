@@ -1,6 +1,7 @@
 """Verbs that run many things: demo, reproduce."""
 
 import json
+from itertools import chain
 from pathlib import Path
 
 from w3action.cli.app import AsJson, PositionalName, Settings, app
@@ -60,7 +61,7 @@ def reproduce_verb(
     from w3action import config, recipes
     from w3action.study.reproduce import reproduce
 
-    chosen = config.override(recipes.recipe(recipe), [setting for group in settings for setting in group])
+    chosen = config.override(recipes.recipe(recipe), [*chain(*settings)])
     pages = reproduce(
         table,
         chosen,

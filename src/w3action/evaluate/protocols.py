@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from w3action.clip_format import ClipFormat, Modality
+from w3action.clip_format import ClipFormat
 from w3action.data import Clip, FrameCache, TestTransform, Video, open_frames, test_dense, test_segments, twice_segments
 
 Fusion = Literal["logits", "probabilities"]
@@ -36,13 +36,19 @@ class Protocol:
     num_clips: int
     fusion: Fusion = "logits"
 
-    def transform(self, *, size: int, resize: int, modality: Modality = "rgb") -> TestTransform:
-        """Return the crops for a network trained at `size` pixels."""
-        return TestTransform(size=size, resize=resize, crops=self.crops, modality=modality)
+    def transform(self, clip_format: ClipFormat) -> TestTransform:
+        """Return the crops for a network that is trained on clips of this format."""
+        return TestTransform(
+            size=clip_format.size, resize=clip_format.resize, crops=self.crops, modality=clip_format.modality
+        )
 
-    def view_size(self, *, size: int, resize: int) -> int:
-        """Return the side, in pixels, of the views the network sees."""
-        return resize if self.crops == "full" else size
+    def num_views(self, clip_format: ClipFormat) -> int:
+        """Return how many views of a video there are, over clips and crops."""
+        return self.num_clips * self.transform(clip_format).num_views
+
+    def view_size(self, clip_format: ClipFormat) -> int:
+        """Return the side, in pixels, of the views that the network sees."""
+        return clip_format.resize if self.crops == "full" else clip_format.size
 
 
 PROTOCOLS = {
@@ -89,9 +95,8 @@ def center_clip(video: Video | Path, clip_format: ClipFormat, *, cache: FrameCac
     Raises:
         DecodeError: the video cannot be read.
     """
-    protocol, modality = PROTOCOLS["center"], clip_format.modality
-    with open_frames(video, short_side=clip_format.resize, modality=modality, cache=cache) as frames:
+    protocol = PROTOCOLS["center"]
+    with open_frames(video, short_side=clip_format.resize, modality=clip_format.modality, cache=cache) as frames:
         numbers = protocol.sample(frames.count, num_segments=clip_format.num_frames)[0]
         clip = frames.read(numbers)
-    transform = protocol.transform(size=clip_format.size, resize=clip_format.resize, modality=modality)
-    return CenterClip(clip, numbers, transform(clip)[0])
+    return CenterClip(clip, numbers, protocol.transform(clip_format)(clip)[0])

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.clip_format import ClipFormat, modality_of
-from w3action.files import write_bytes
+from w3action.files import write_bytes, write_text
 from w3action.labellings import outcome_log_probabilities, outcome_name
 from w3action.models.action_model import ActionModel
 from w3action.models.create import create_model
@@ -75,7 +75,7 @@ def save_description(
         **({"labellings": dict(labellings)} if labellings else {}),
         "clip": {"num_frames": clip_format.num_frames, "size": clip_format.size, "resize": clip_format.resize},
     }
-    write_bytes(folder / DESCRIPTION_FILE, (json.dumps(description, indent=2) + "\n").encode())
+    write_text(folder / DESCRIPTION_FILE, json.dumps(description, indent=2) + "\n")
 
 
 def save_weights(path: Path, model: ActionModel) -> None:
@@ -126,14 +126,7 @@ def load_checkpoint(
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     digest = hashlib.sha256(weights_path.read_bytes()).hexdigest()
-    return Checkpoint(
-        model.to(device).eval(),
-        classes,
-        clip_format,
-        weights_path,
-        digest,
-        labellings,
-    )
+    return Checkpoint(model.to(device).eval(), classes, clip_format, weights_path, digest, labellings)
 
 
 def _read_description(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A run's folder: what it was made from, and that no run writes over another."""
+"""A run's folder: the name of every file in it, what it was made from, and that no run writes over another."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from w3action.config import ConfigError, RunConfig, from_dict
-from w3action.files import write_bytes
+from w3action.files import write_text
 
 RUN_FILE = "run.json"  # what the run is made from
 DESCRIPTION_FILE = "model.json"  # the network and its classes
@@ -19,8 +19,14 @@ STATE_FILE = "state.safetensors"  # to go on from
 METRICS_FILE = "metrics.csv"  # a row per epoch
 BAD_VIDEOS_FILE = "bad_videos.csv"  # videos that could not be read
 HELD_OUT_FILE = "held_out.csv"  # validation videos that the run chose itself
+REPORT_FILE = "eval_{}.json"  # figures by a protocol
+FUSED_REPORT_FILE = "fused.json"  # figures of several runs together
+SCORES_FILE = "scores_{}.safetensors"  # of every video, by a protocol or "fused"
+CONFUSION_FILE = "confusion_{}.png"  # by a protocol, by "PROTOCOL_LABELLING", or "fused"
 IMPORT_FILE = "import.json"  # of a run made of another project's weights: which file, and what it lacked
 TEACHER_FOLDER = "teacher"  # a run of its own: stage one of MFR
+# Beside these lies `tensorboard/`, which Accelerate names.
+WEIGHTS_FILES = {"last": WEIGHTS_FILE, "best": BEST_WEIGHTS_FILE}  # by the epoch they are of
 # A folder that has none of these was claimed by a run that never got to a checkpoint: a mistyped path, say.
 WORTH_KEEPING = (WEIGHTS_FILE, STATE_FILE, TEACHER_FOLDER)
 
@@ -42,7 +48,7 @@ def claim(out: Path, config: RunConfig, *, data: Path, val: Path | None, resume:
             raise ConfigError(f"{out} holds a run with other settings ({', '.join(differing)}); give another --out")
     for abandoned in out.glob(".*.safetensors.[0-9]*"):  # half-written when a run was killed
         abandoned.unlink()
-    write_bytes(out / RUN_FILE, (json.dumps(wanted, indent=2) + "\n").encode())
+    write_text(out / RUN_FILE, json.dumps(wanted, indent=2) + "\n")
 
 
 def _describe(config: RunConfig, data: Path, val: Path | None) -> dict[str, Any]:
@@ -56,17 +62,28 @@ def read_run(out: Path) -> tuple[RunConfig, Path, Path | None]:
     Raises:
         ConfigError: the folder holds no run.
     """
-    path = out / RUN_FILE
-    if not path.is_file():
+    found = read_run_file(out)
+    if found is None:
         raise ConfigError(f"{out} holds no run ({RUN_FILE} is missing); give the folder of `w3 train --out`")
-    found = json.loads(path.read_text())
     val = found["val"]
-    return from_dict(found["config"], origin=str(path)), Path(found["data"]), Path(val) if val else None
+    return from_dict(found["config"], origin=str(out / RUN_FILE)), Path(found["data"]), Path(val) if val else None
+
+
+def read_run_file(out: Path) -> dict[str, Any] | None:
+    """Return the content of `run.json` as it is; None if there is none, as in an imported run."""
+    path = out / RUN_FILE
+    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def is_finished(out: Path) -> bool:
     """Tell whether a run is finished."""
     return (out / WEIGHTS_FILE).is_file()
+
+
+def write_metrics(out: Path, history: Sequence[dict[str, float]]) -> None:
+    """Write `metrics.csv`, a row per epoch; epochs may have different numbers."""
+    keys = list(dict.fromkeys(key for epoch in history for key in epoch))
+    _write_csv(out / METRICS_FILE, [keys, *([epoch.get(key, "") for key in keys] for epoch in history)])
 
 
 def read_metrics(out: Path) -> list[dict[str, float]]:
@@ -79,11 +96,13 @@ def write_bad_videos(out: Path, bad_videos: Iterable[Sequence[str]]) -> None:
     """List the videos that could not be read, as (path, reason), if there were any."""
     rows = list(bad_videos)
     if rows:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", "reason"])
-        writer.writerows(rows)
-        write_bytes(out / BAD_VIDEOS_FILE, text.getvalue().encode())
+        _write_csv(out / BAD_VIDEOS_FILE, [("path", "reason"), *rows])
+
+
+def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def _differences(wanted: dict, found: dict, prefix: str = "") -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import DataLoader
 
+from w3action.clip_format import ClipFormat
 from w3action.config import ConfigError, DataConfig
 from w3action.data import (
     EpochBatchSampler,
@@ -75,18 +76,18 @@ def where_to_measure(data: Path, val: Path | None, out: Path, *, label_column: s
     return ["--data", str(out / HELD_OUT_FILE)]
 
 
-def resize_for(config: DataConfig) -> int:
-    """Return the shorter side, in pixels, to which videos are decoded: 256 for crops of 224, unless it is set.
+def clip_format_of(config: DataConfig) -> ClipFormat:
+    """Return what the network sees; videos are decoded to a shorter side of 256 for crops of 224, unless it is set.
 
     Raises:
-        ConfigError: it is smaller than the crop.
+        ConfigError: the shorter side is smaller than the crop.
     """
     resize = config.resize or round(config.size * 8 / 7)
     if resize < config.size:
         raise ConfigError(
             f"data.resize is {resize} but data.size is {config.size}; crops do not fit, raise data.resize"
         )
-    return resize
+    return ClipFormat(config.num_frames, config.size, resize, config.modality)
 
 
 def training_loader(
@@ -109,7 +110,6 @@ def training_loader(
     if config.decode_on == "cuda" and (fault := gpu_fault()):
         raise ConfigError(f"data.decode_on is cuda, but {fault}; or leave it at cpu")
     flipping = config.flip == "plain" or (config.flip == "auto" and not flips.unpaired)
-    modality = config.modality
     dataset = VideoDataset(
         videos.videos,
         sample=partial(SAMPLERS[config.sampling], num_segments=config.num_frames),
@@ -118,13 +118,13 @@ def training_loader(
             scales=config.scales,
             flip_probability=0.5 if flipping else 0.0,
             color_jitter=config.color_jitter,
-            modality=modality,
+            modality=config.modality,
         ),
         flip_map=flips.permutation if config.flip == "auto" else None,
         seed=seed,
-        short_side=resize_for(config),
+        short_side=clip_format_of(config).resize,
         cache=cache,
-        modality=modality,
+        modality=config.modality,
         decode_on=config.decode_on,
     )
 

@@ -1,25 +1,15 @@
 """What a person sees of a run: a progress bar, a line per epoch, `metrics.csv`, TensorBoard."""
 
-import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from accelerate import Accelerator
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from w3action.files import write_bytes
-from w3action.runs.folder import METRICS_FILE
+from w3action.runs.folder import write_metrics
 
 
 class RunLog:
@@ -30,6 +20,7 @@ class RunLog:
         self.accelerator = accelerator
         self.title = title
         self.num_epochs = num_epochs
+        self.warned: set[str] = set()
         self.console = Console(quiet=not accelerator.is_main_process, highlight=False, soft_wrap=True)
 
     def say(self, message: str) -> None:
@@ -37,12 +28,19 @@ class RunLog:
         self.console.print(f"[bold]{escape(self.title)}[/]  {escape(message)}")
 
     def warn(self, message: str) -> None:
-        """Print a warning."""
+        """Print a warning, once however often it is given."""
+        if message in self.warned:
+            return
+        self.warned.add(message)
         self.console.print(f"[bold]{escape(self.title)}[/]  [yellow]warning:[/] {escape(message)}")
 
     @contextmanager
-    def bar(self, what: str, total: int, *, done: int = 0) -> Iterator["ClipBar"]:
-        """Show a progress bar over `total` clips, of which `done` are done, with clips per second and time left."""
+    def bar(self, what: str, total: int, *, done: int = 0) -> Iterator[Callable[..., None]]:
+        """Show a progress bar over `total` clips, of which `done` are done, with clips per second and time left.
+
+        Yields:
+            advance(num_clips, *, note=""): counts clips as done, and shows the note at the bar's end.
+        """
         progress = Progress(
             SpinnerColumn(),
             TextColumn(escape(f"{self.title}  {what}")),
@@ -55,32 +53,20 @@ class RunLog:
             transient=True,
             disable=not self.console.is_terminal,  # in a log file a bar is noise
         )
+        task = progress.add_task("", total=total, completed=done, rate="", note="")
+
+        def advance(num_clips: int, *, note: str = "") -> None:
+            progress.advance(task, num_clips)
+            speed = progress.tasks[0].speed
+            progress.update(task, rate=f"{speed:.0f}/s" if speed else "", note=note)
+
         with progress:
-            yield ClipBar(progress, total, done)
+            yield advance
 
     def epoch(self, row: dict[str, float], history: list[dict[str, float]]) -> None:
         """Print an epoch's line and write all of the history."""
         numbers = "  ".join(f"{key} {value:.4g}" for key, value in row.items() if key != "epoch")
         self.say(f"epoch {int(row['epoch'])}/{self.num_epochs}  {numbers}")
         if self.accelerator.is_main_process:
-            keys = list(dict.fromkeys(key for past in history for key in past))
-            text = io.StringIO()
-            writer = csv.DictWriter(text, keys, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(history)
-            write_bytes(self.out / METRICS_FILE, text.getvalue().encode())
+            write_metrics(self.out, history)
         self.accelerator.log(row, step=int(row["epoch"]))
-
-
-class ClipBar:
-    """A bar over clips."""
-
-    def __init__(self, progress: Progress, total: int, done: int):
-        self.progress = progress
-        self.task = progress.add_task("", total=total, completed=done, rate="", note="")
-
-    def advance(self, num_clips: int, *, note: str = "") -> None:
-        """Count clips as done."""
-        self.progress.advance(self.task, num_clips)
-        speed = self.progress.tasks[0].speed
-        self.progress.update(self.task, rate=f"{speed:.0f}/s" if speed else "", note=note)

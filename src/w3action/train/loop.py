@@ -6,8 +6,7 @@ learning rate one of the step. So the loop can stop anywhere and go on as if not
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -15,11 +14,14 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 
+from w3action.clip_format import NUM_CHANNELS
+from w3action.config import DataConfig, RunConfig
 from w3action.data import ClipBatch
+from w3action.labellings import first_classes
 from w3action.runs.checkpoint import save_weights
 from w3action.runs.folder import BEST_WEIGHTS_FILE, STATE_FILE
 from w3action.train.log import RunLog
-from w3action.train.optimizer import set_learning_rate
+from w3action.train.optimizer import rate_factor, set_learning_rate
 from w3action.train.state import Progress, save_state
 from w3action.train.tasks import PlainTask
 
@@ -31,31 +33,16 @@ class TrainingError(ValueError):
     """A run that cannot go on; the message says why and what to try."""
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How long, how fast and how often."""
-
-    epochs: int
-    batch_size: int  # clips, over all processes
-    seed: int
-    learning_rate: float  # at the global batch that is used
-    rate_factor: Callable[[float], float]  # share of the run that has passed -> factor
-    clip_norm: float
-    empty_clip: torch.Tensor  # (1, C, T, H, W) zeros of the size that is trained on
-    empty_labels: torch.Tensor  # (1,) or (1, labellings), any valid ones
-    eval_every: int
-    checkpoint_every_steps: int | None
-
-
 def fit(
     task: PlainTask,
     optimizer: torch.optim.Optimizer,
+    config: RunConfig,
     *,
     accelerator: Accelerator,
     loader: Callable[[int, int], DataLoader],
     num_videos: int,
-    evaluate: Callable[[], dict[str, float]] | None,
-    schedule: Schedule,
+    batch_size: int,
+    validate: Callable[[], dict[str, float]] | None,
     progress: Progress,
     out: Path,
     log: RunLog,
@@ -65,11 +52,12 @@ def fit(
     Args:
         task: losses of a batch; its `model` is what is saved.
         optimizer: over the task's parameters, with groups of `parameter_groups`.
+        config: how long, how fast and how often.
         accelerator: devices, precision, processes.
         loader: (epoch, first batch) -> the batches of this process from there on.
         num_videos: in the training set, over all processes.
-        evaluate: returns the validation metrics, `top1` among them.
-        schedule: how long, how fast and how often.
+        batch_size: clips of a step over all processes; it may be less than the config's.
+        validate: returns the validation metrics, `top1` among them; None where there is nothing to validate on.
         progress: where to go on from; a new `Progress()` starts at the beginning.
         out: the run's folder.
         log: where lines and bars go.
@@ -78,7 +66,8 @@ def fit(
         TrainingError: the loss is NaN or infinite, or more than 5 % of the videos cannot be read.
         OSError: a checkpoint could not be written; the last one is whole.
     """
-    model = task.model
+    model, optim = task.model, config.optim
+    full_rate = optim.lr * (batch_size / optim.lr_batch_size if optim.scale_lr else 1.0)
     wrapped, optimizer = accelerator.prepare(task, optimizer)
     if progress.scaler and accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(progress.scaler)
@@ -90,31 +79,34 @@ def fit(
             save_state(out / STATE_FILE, model=model, optimizer=optimizer.optimizer, progress=progress)
         accelerator.wait_for_everyone()
 
-    for epoch in range(progress.epoch, schedule.epochs):
+    for epoch in range(progress.epoch, config.epochs):
         wrapped.train()
         batches = loader(epoch, progress.batch)
         num_batches = progress.batch + len(batches)
         started, clips_since_start = time.perf_counter(), 0
         sums = _Sums(progress.epoch_sums, accelerator)
-        done = min(num_videos, progress.batch * schedule.batch_size)
-        with log.bar(f"epoch {epoch + 1}/{schedule.epochs}", num_videos, done=done) as bar:
+        done = min(num_videos, progress.batch * batch_size)
+        with log.bar(f"epoch {epoch + 1}/{config.epochs}", num_videos, done=done) as advance:
             for batch in batches:
-                passed = (epoch + progress.batch / num_batches) / schedule.epochs
-                set_learning_rate(optimizer, schedule.learning_rate * schedule.rate_factor(passed))
-                torch.manual_seed(_step_seed(schedule.seed, progress.step, accelerator.process_index))
+                passed = (epoch + progress.batch / num_batches) / config.epochs  # share of the run
+                factor = rate_factor(passed, schedule=optim.schedule, milestones=optim.milestones, warmup=optim.warmup)
+                set_learning_rate(optimizer, full_rate * factor)
+                torch.manual_seed(_step_seed(config.seed, progress.step, accelerator.process_index))
                 _note_bad(batch, progress, log)
                 num_clips = len(batch.labels)
-                if num_clips > 0 or accelerator.num_processes > 1:
-                    _step(wrapped, optimizer, batch.to(accelerator.device), schedule, accelerator, sums)
+                if num_clips > 0:
+                    _step(wrapped, optimizer, batch, num_clips, config, accelerator, sums)
+                elif accelerator.num_processes > 1:  # the others wait for this one's gradients: it gives zeros
+                    _step(wrapped, optimizer, _any_clip(config.data, task.sizes), 0, config, accelerator, sums)
                 progress.batch += 1
                 progress.step += 1
-                every = schedule.checkpoint_every_steps
+                every = config.checkpoint_every_steps
                 is_due = every is not None and progress.step % every == 0 and progress.batch < num_batches
                 if is_due or progress.step % CHECK_EVERY_STEPS == 0:  # never save what no run can go on from
                     sums.check(progress.step)
                     _check_bad(progress, num_videos, accelerator)
                 clips_since_start += num_clips * accelerator.num_processes
-                bar.advance(num_clips * accelerator.num_processes, note=sums.note)
+                advance(num_clips * accelerator.num_processes, note=sums.note)
                 if is_due:
                     progress.epoch_sums = sums.total()
                     save()
@@ -124,11 +116,11 @@ def fit(
         row = {"epoch": epoch + 1.0, **sums.means()}
         if clips_since_start:
             row["clips_per_second"] = clips_since_start / seconds
-        if evaluate is not None and ((epoch + 1) % schedule.eval_every == 0 or epoch + 1 == schedule.epochs):
+        if validate is not None and ((epoch + 1) % config.eval_every == 0 or epoch + 1 == config.epochs):
             progress.epoch_sums = sums.total()
             save()  # should validation fail, the epoch is not lost
             wrapped.eval()
-            row |= {f"val_{key}": value for key, value in evaluate().items()}
+            row |= {f"val_{key}": value for key, value in validate().items()}
         progress.history.append(row)
         progress.epoch, progress.batch, progress.epoch_sums = epoch + 1, 0, {}
         is_best = row.get("val_top1", -1.0) > progress.best_top1
@@ -145,24 +137,29 @@ def _step(
     task: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     batch: ClipBatch,
-    schedule: Schedule,
+    num_clips: int,
+    config: RunConfig,
     accelerator: Accelerator,
     sums: "_Sums",
 ) -> None:
-    clips, labels, num_clips = batch.clips[:, 0], batch.labels, len(batch.labels)  # training clips are single views
-    if num_clips == 0:  # the other processes wait for this one's gradients: it gives zeros
-        clips, labels = schedule.empty_clip.to(accelerator.device), schedule.empty_labels.to(accelerator.device)
+    batch = batch.to(accelerator.device)
     with accelerator.autocast():
-        output = task(clips, labels)
+        output = task(batch.clips[:, 0], batch.labels)  # training clips are single views
     loss = torch.stack(list(output.losses.values())).sum()
     optimizer.zero_grad(set_to_none=True)
     accelerator.backward(loss * min(num_clips, 1))
-    norm = accelerator.clip_grad_norm_(task.parameters(), schedule.clip_norm)  # as it was before clipping
+    norm = accelerator.clip_grad_norm_(task.parameters(), config.optim.clip_norm)  # as it was before clipping
     optimizer.step()
     values = {**output.losses, "loss": loss}
     if norm is not None:  # DeepSpeed, which clips by itself, may not tell
-        values["gradient_norm"] = torch.where(norm.isfinite(), norm, schedule.clip_norm)  # fp16 takes no such step
+        values["gradient_norm"] = torch.where(norm.isfinite(), norm, config.optim.clip_norm)  # fp16 skips this step
     sums.add(num_clips, values, output.correct[:num_clips].sum())
+
+
+def _any_clip(config: DataConfig, sizes: Sequence[int]) -> ClipBatch:
+    """Make a batch of one clip, of zeros, of the size that is trained on."""
+    clip = torch.zeros(1, 1, NUM_CHANNELS[config.modality], config.num_frames, config.size, config.size)
+    return ClipBatch(clip, labels=first_classes(sizes), indices=torch.zeros(1, dtype=torch.long), bad=())
 
 
 class _Sums:
@@ -182,8 +179,6 @@ class _Sums:
             self.sums[key] = self.sums.get(key, torch.zeros(())).to(value.device, precision) + value.to(precision)
 
     def check(self, step: int) -> None:
-        if not self.sums:
-            return
         means = _means({key: value.item() for key, value in self.sums.items()})
         if not means:
             return
@@ -204,12 +199,11 @@ class _Sums:
 
     def means(self) -> dict[str, float]:
         """Average over all processes' clips."""
-        total = self.total()
-        return _means(total) if total else {}
+        return _means(self.total())
 
 
 def _means(total: dict[str, float]) -> dict[str, float]:
-    clips = total["clips"]
+    clips = total.get("clips", 0)
     if clips == 0:
         return {}
     means = {key: value / clips for key, value in total.items() if key not in {"clips", "correct"}}

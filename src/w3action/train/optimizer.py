@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+from w3action.models.for_inference import NORMS
 
 
 def parameter_groups(

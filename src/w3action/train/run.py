@@ -1,14 +1,13 @@
 """Put a run together: config + videos -> network, task, loop -> a folder that holds the finished network.
 
-The folder: `run.json` (what it was made from), `model.json` and `model.safetensors` (the network after the last
-epoch), `best.safetensors` (after its best validation), `metrics.csv`, `tensorboard/`, `state.safetensors` (to go
-on from), `bad_videos.csv` (if any), `held_out.csv` (validation videos that the run chose itself), and `teacher/`, a
-run of its own, if stage one of MFR was trained here.
+`runs/folder.py` names the files of that folder.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,31 +15,42 @@ from accelerate.utils import gather_object
 
 from w3action.clip_format import NUM_CHANNELS, ClipFormat
 from w3action.config import RunConfig
-from w3action.data import FrameCache, Manifest, find_flip_pairs, keep_fraction, write_manifest
+from w3action.data import FlipMap, FrameCache, Manifest, find_flip_pairs, keep_fraction, write_manifest
 from w3action.evaluate import PROTOCOLS, evaluate_videos
 from w3action.evaluate.metrics import compute_all_metrics
-from w3action.labellings import cross_entropy, first_classes
+from w3action.labellings import cross_entropy
 from w3action.models import ActionModel, create_model
 from w3action.models.backbone import put_channels_last_
 from w3action.models.create import check_choices, look_up_network
 from w3action.runs.checkpoint import load_checkpoint, save_description, save_weights
 from w3action.runs.folder import (
-    BEST_WEIGHTS_FILE,
     HELD_OUT_FILE,
     STATE_FILE,
     TEACHER_FOLDER,
     WEIGHTS_FILE,
+    WEIGHTS_FILES,
     claim,
     is_finished,
     write_bad_videos,
 )
-from w3action.train.checks import warnings
-from w3action.train.clips import read_videos, resize_for, training_loader
+from w3action.train.clips import clip_format_of, read_videos, training_loader
 from w3action.train.log import RunLog
-from w3action.train.loop import MOST_BAD_VIDEOS, Schedule, TrainingError, fit
-from w3action.train.optimizer import build_optimizer, parameter_groups, rate_factor
+from w3action.train.loop import MOST_BAD_VIDEOS, TrainingError, fit
+from w3action.train.optimizer import build_optimizer, parameter_groups
 from w3action.train.state import Progress, load_state
 from w3action.train.tasks import MatureFeatureTask, PlainTask
+
+# What a student and its teacher must have in common: MFR compares their features.
+MUST_AGREE = (
+    "in_channels",
+    "name",
+    "attention",
+    "attention_options",
+    "place",
+    "refine",
+    "refine_from",
+    "head_options",
+)
 
 
 def train(
@@ -88,30 +98,28 @@ def train(
         write_manifest(validation, out / HELD_OUT_FILE)
     if cache is None and config.data.cache_gib > 0:
         cache = FrameCache(int(config.data.cache_gib * 2**30))
+    clip_format = clip_format_of(config.data)
+    flips = find_flip_pairs(training.classes)
+
     torch.manual_seed(config.seed)  # the same seed gives student and teacher the same start (section 3.4)
     model = build_model(config, num_classes=len(training.classes)).to(accelerator.device)
     task = build_task(config, model, sizes=tuple(training.labellings.values())).to(accelerator.device)
     put_channels_last_(task)  # the teacher of MFR is in it
+    optim = config.optim
     groups = parameter_groups(
-        model,
-        classifier=model.head.classifier,
-        weight_decay=config.optim.weight_decay,
-        rates=config.optim.group_rates,
+        model, classifier=model.head.classifier, weight_decay=optim.weight_decay, rates=optim.group_rates
     )
-    optimizer = build_optimizer(config.optim.name, groups, momentum=config.optim.momentum)
-    clip_format = ClipFormat(config.data.num_frames, config.data.size, resize_for(config.data))
-    state_path = out / STATE_FILE
-    going_on = resume and state_path.is_file()
-    progress = load_state(state_path, model=model, optimizer=optimizer) if going_on else Progress()
+    optimizer = build_optimizer(optim.name, groups, momentum=optim.momentum)
+    going_on = resume and (out / STATE_FILE).is_file()
+    progress = load_state(out / STATE_FILE, model=model, optimizer=optimizer) if going_on else Progress()
     if accelerator.is_main_process:
         save_description(out, model, classes=training.classes, clip_format=clip_format, labellings=training.labellings)
 
-    flips = find_flip_pairs(training.classes)
     log.say(
         f"{len(training.videos)} videos to train on, {len(validation.videos)} to validate on, "
         f"{len(training.classes)} classes, on {accelerator.device}"
     )
-    for warning in warnings(config, classes=training.classes, flips=flips, num_videos=len(training.videos)):
+    for warning in warnings_about(config, classes=training.classes, flips=flips, num_videos=len(training.videos)):
         log.warn(warning)
     if going_on:
         log.say(f"goes on after epoch {progress.epoch}, batch {progress.batch}")
@@ -119,26 +127,29 @@ def train(
     accelerator.init_trackers("tensorboard")
     world_size = accelerator.num_processes
     batch_size = max(1, min(config.batch_size, len(training.videos)) // world_size) * world_size
+    loader = training_loader(
+        config.data,
+        training,
+        flips,
+        batch_size=batch_size,
+        seed=config.seed,
+        rank=accelerator.process_index,
+        world_size=world_size,
+        pin_memory=accelerator.device.type == "cuda",
+        cache=cache,
+    )
+    validate_now = partial(
+        validate, model, validation, config, clip_format, accelerator=accelerator, cache=cache, log=log
+    )
     progress = fit(
         task,
         optimizer,
+        config,
         accelerator=accelerator,
-        loader=training_loader(
-            config.data,
-            training,
-            flips,
-            batch_size=batch_size,
-            seed=config.seed,
-            rank=accelerator.process_index,
-            world_size=world_size,
-            pin_memory=accelerator.device.type == "cuda",
-            cache=cache,
-        ),
+        loader=loader,
         num_videos=len(training.videos),
-        evaluate=validator(model, validation, clip_format, config, accelerator, cache, log)
-        if validation.videos
-        else None,
-        schedule=build_schedule(config, batch_size, sizes=tuple(training.labellings.values())),
+        batch_size=batch_size,
+        validate=validate_now if validation.videos else None,
         progress=progress,
         out=out,
         log=log,
@@ -151,9 +162,9 @@ def train(
 
 def build_model(config: RunConfig, *, num_classes: int) -> ActionModel:
     """Build the network of a run."""
-    arguments = {field.name: getattr(config.model, field.name) for field in dataclasses.fields(config.model)}
-    arguments["in_channels"] = NUM_CHANNELS[config.data.modality]
-    return create_model(arguments.pop("name"), num_classes=num_classes, **arguments)
+    in_channels = NUM_CHANNELS[config.data.modality]
+    arguments: dict[str, Any] = dataclasses.asdict(config.model)
+    return create_model(**arguments, num_classes=num_classes, in_channels=in_channels)
 
 
 def build_task(config: RunConfig, model: ActionModel, *, sizes: Sequence[int] = ()) -> PlainTask:
@@ -163,113 +174,104 @@ def build_task(config: RunConfig, model: ActionModel, *, sizes: Sequence[int] = 
         WeightsError: there is no teacher where `mfr_teacher` points.
         ValueError: the teacher's architecture is not the student's.
     """
-    shared = {
+    options = {
         "sizes": sizes,
         "label_smoothing": config.label_smoothing,
         "freeze_batch_norm": config.optim.freeze_batch_norm,
     }
     if not config.mfr:
-        return PlainTask(model, **shared)
-    assert config.mfr_teacher is not None
-    weights = {"last": WEIGHTS_FILE, "best": BEST_WEIGHTS_FILE}[config.mfr_teacher_weights]
-    teacher = load_checkpoint(config.mfr_teacher, weights=weights).model
-    for part in (
-        "in_channels",
-        "name",
-        "attention",
-        "attention_options",
-        "place",
-        "refine",
-        "refine_from",
-        "head_options",
-    ):
+        return PlainTask(model, **options)
+    assert config.mfr_teacher is not None, "`train` has put in the one that it trained"
+    teacher = load_checkpoint(config.mfr_teacher, weights=WEIGHTS_FILES[config.mfr_teacher_weights]).model
+    for part in MUST_AGREE:
         theirs, ours = teacher.arguments[part], model.arguments[part]
         if theirs != ours:
             raise ValueError(
                 f"the teacher {config.mfr_teacher} has {part} {theirs}, the student {ours}; mature features come from "
                 "a network of identical architecture"
             )
-    return MatureFeatureTask(model, teacher, weight=config.mfr_weight, reduction=config.mfr_reduction, **shared)
+    return MatureFeatureTask(model, teacher, weight=config.mfr_weight, reduction=config.mfr_reduction, **options)
 
 
-def build_schedule(config: RunConfig, batch_size: int, *, sizes: Sequence[int] = ()) -> Schedule:
-    """Take a config apart for the loop."""
-    optim = config.optim
-
-    def factor(passed: float) -> float:
-        return rate_factor(passed, schedule=optim.schedule, milestones=optim.milestones, warmup=optim.warmup)
-
-    return Schedule(
-        epochs=config.epochs,
-        batch_size=batch_size,
-        seed=config.seed,
-        learning_rate=optim.lr * (batch_size / optim.lr_batch_size if optim.scale_lr else 1.0),
-        rate_factor=factor,
-        clip_norm=optim.clip_norm,
-        empty_clip=torch.zeros(
-            1, NUM_CHANNELS[config.data.modality], config.data.num_frames, config.data.size, config.data.size
-        ),
-        empty_labels=first_classes(sizes),
-        eval_every=config.eval_every,
-        checkpoint_every_steps=config.checkpoint_every_steps,
-    )
-
-
-def validator(
+def validate(
     model: ActionModel,
     videos: Manifest,
-    clip_format: ClipFormat,
     config: RunConfig,
+    clip_format: ClipFormat,
+    *,
     accelerator: Accelerator,
     cache: FrameCache | None,
     log: RunLog,
-) -> Callable[[], dict[str, float]]:
-    """Return the function that validates by the `center` protocol; the processes share the videos.
+) -> dict[str, float]:
+    """Validate by the `center` protocol; the processes share the videos, and each returns the metrics of all.
 
     Videos that cannot be read are named once, and left out.
+
+    Raises:
+        TrainingError: more than 5 % of the videos cannot be read.
     """
-    named: set[str] = set()
     sizes = tuple(videos.labellings.values())
+    with accelerator.autocast():
+        part = evaluate_videos(
+            model,
+            videos.videos,
+            classes=videos.classes,
+            sizes=sizes,
+            protocol=PROTOCOLS["center"],
+            clip_format=clip_format,
+            device=accelerator.device,
+            batch_size=max(1, config.batch_size // accelerator.num_processes),
+            num_workers=0 if cache is not None else config.data.num_workers,
+            skip_bad=True,
+            cache=cache,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+        )
+    gathered = gather_object([part])
+    bad = [video for theirs in gathered for video in theirs.bad]
+    for video in bad:
+        log.warn(f"validation leaves out {video.reason}")
+    if len(bad) > MOST_BAD_VIDEOS * len(videos):
+        raise TrainingError(
+            f"{len(bad)} of {len(videos)} validation videos cannot be read, more than {MOST_BAD_VIDEOS:.0%}; mend "
+            "them and go on with --resume"
+        )
+    scores = torch.cat([theirs.scores for theirs in gathered])
+    labels = torch.cat([theirs.labels for theirs in gathered])
+    metrics, parts = compute_all_metrics(scores, labels, sizes)
+    loss = cross_entropy(scores, labels, sizes).item()
+    of_parts = {f"{name}_top1": part.top1 for name, part in zip(videos.labellings, parts, strict=True)}
+    return {"top1": metrics.top1, "top5": metrics.top5, "loss": loss, **of_parts}
 
-    def validate() -> dict[str, float]:
-        with accelerator.autocast():
-            part = evaluate_videos(
-                model,
-                videos.videos,
-                classes=videos.classes,
-                sizes=sizes,
-                protocol=PROTOCOLS["center"],
-                num_frames=clip_format.num_frames,
-                size=clip_format.size,
-                resize=clip_format.resize,
-                modality=config.data.modality,
-                device=accelerator.device,
-                batch_size=max(1, config.batch_size // accelerator.num_processes),
-                num_workers=0 if cache is not None else config.data.num_workers,
-                skip_bad=True,
-                cache=cache,
-                rank=accelerator.process_index,
-                world_size=accelerator.num_processes,
-            )
-        gathered = gather_object([(part.scores, part.labels, part.bad)])
-        num_bad = sum(len(bad) for _, _, bad in gathered)
-        scores = torch.cat([scores for scores, _, _ in gathered])
-        labels = torch.cat([labels for _, labels, _ in gathered])
-        for video in (video for _, _, bad in gathered for video in bad if video.path not in named):
-            named.add(video.path)
-            log.warn(f"validation leaves out {video.reason}")
-        if num_bad > MOST_BAD_VIDEOS * len(videos):
-            raise TrainingError(
-                f"{num_bad} of {len(videos)} validation videos cannot be read, more than {MOST_BAD_VIDEOS:.0%}; mend "
-                "them and go on with --resume"
-            )
-        metrics, parts = compute_all_metrics(scores, labels, sizes)
-        of_parts = {f"{name}_top1": part.top1 for name, part in zip(videos.labellings, parts, strict=True)}
-        return {
-            "top1": metrics.top1,
-            "top5": metrics.top5,
-            "loss": cross_entropy(scores, labels, sizes).item(),
-            **of_parts,
-        }
 
-    return validate
+def warnings_about(config: RunConfig, *, classes: Sequence[str], flips: FlipMap, num_videos: int) -> list[str]:
+    """Return what a practitioner should know about this run, most dangerous first."""
+    found = []
+    optim = config.optim
+    if not optim.scale_lr and config.batch_size != optim.lr_batch_size:
+        fitting = optim.lr * config.batch_size / optim.lr_batch_size
+        found.append(
+            f"the learning rate {optim.lr:g} belongs to a batch of {optim.lr_batch_size}, not {config.batch_size}; "
+            f"{fitting:g} would fit (optim.scale_lr=true does this)"
+        )
+    sided = [*(classes[place] for pair in flips.pairs for place in pair), *flips.unpaired]
+    if config.data.flip == "plain" and sided:
+        found.append(
+            f"flips keep their labels although {len(sided)} classes speak of a side (such as {sorted(sided)[0]!r}); "
+            "data.flip=auto swaps them"
+        )
+    if config.data.flip == "auto" and flips.unpaired:
+        found.append(
+            f"flips are off: {flips.unpaired[0]!r} speaks of a side but its mirror image is no class "
+            "(data.flip=plain flips all the same)"
+        )
+    if optim.freeze_batch_norm:
+        found.append(
+            "all batch norms but the first are frozen; the paper's figures need them trained "
+            "(optim.freeze_batch_norm=false)"
+        )
+    if config.batch_size > num_videos:
+        found.append(
+            f"a batch of {config.batch_size} is more than the {num_videos} videos there are; it is cut to them"
+        )
+    return found

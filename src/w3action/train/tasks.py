@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from w3action.labellings import are_right, cross_entropy
 from w3action.models import ActionModel
-from w3action.train.optimizer import NORMS
+from w3action.models.for_inference import NORMS
 
 
 class TaskOutput(NamedTuple):

@@ -4,13 +4,13 @@ import pytest
 
 from w3action.config import DataConfig, OptimConfig, RunConfig
 from w3action.data import find_flip_pairs
-from w3action.train.checks import warnings
+from w3action.train.run import warnings_about
 
 SIDED = ["left", "right", "up"]
 
 
 def found(config: RunConfig, classes: list[str] = SIDED, num_videos: int = 1000) -> str:
-    return "\n".join(warnings(config, classes=classes, flips=find_flip_pairs(classes), num_videos=num_videos))
+    return "\n".join(warnings_about(config, classes=classes, flips=find_flip_pairs(classes), num_videos=num_videos))
 
 
 def test_the_default_run_has_nothing_to_warn_of():

@@ -12,7 +12,7 @@ Source: "Two-Stream Convolutional Networks for Action Recognition in Videos" (Si
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -24,10 +24,12 @@ from torch import Tensor
 from w3action.evaluate.confusion import draw_confusion
 from w3action.evaluate.metrics import Metrics, compute_metrics
 from w3action.evaluate.protocols import Fusion
-from w3action.evaluate.score_file import ScoreFileError, VideoScores, read_scores, to_bytes
+from w3action.files import write_bytes, write_text
+from w3action.runs.figures import metrics_as_json
+from w3action.runs.folder import CONFUSION_FILE, FUSED_REPORT_FILE, REPORT_FILE, SCORES_FILE
+from w3action.runs.score_file import ScoreFileError, VideoScores, read_scores, to_bytes
 
 Match = Literal["path", "name"]
-REPORT_FILE, SCORES_FILE, PICTURE_FILE = "fused.json", "scores_fused.safetensors", "confusion_fused.png"
 
 
 @dataclass(frozen=True)
@@ -75,26 +77,26 @@ def fuse(
     _check("match", match, get_args(Match))
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; give a folder for the report")
-    if out.is_dir() and any(file.resolve() == (out / SCORES_FILE).resolve() for file in files):
+    scores_path = out / SCORES_FILE.format("fused")
+    if any(file.resolve() == scores_path.resolve() for file in files):
         raise ValueError(f"{out} holds scores that are to be fused; give another folder with --out")
     aligned = align([read_scores(file) for file in files], names=[str(file) for file in files], match=match)
     first = aligned[0]
     rows = [to_domain(scored, domain, name=str(file)) for scored, file in zip(aligned, files, strict=True)]
     scores = torch.stack([share * row for share, row in zip(shares, rows, strict=True)]).sum(dim=0)
-    about = _costs(aligned)
-    scored = replace(first, scores=scores, domain=domain, about={**about, "fused": [str(file) for file in files]})
+    about = {**_costs(aligned), "fused": [str(file) for file in files]}
     fused = Fused(
         metrics=compute_metrics(scores, first.labels),
         single=tuple(compute_metrics(row, first.labels) for row in rows),
         sources=files,
         weights=shares,
-        scored=scored,
-        report=out / REPORT_FILE,
-        picture=out / PICTURE_FILE,
+        scored=replace(first, scores=scores, domain=domain, about=about),
+        report=out / FUSED_REPORT_FILE,
+        picture=out / CONFUSION_FILE.format("fused"),
     )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / SCORES_FILE).write_bytes(to_bytes(scored))
-    fused.report.write_text(json.dumps(_as_json(fused, aligned), indent=2) + "\n")
+    write_bytes(scores_path, to_bytes(fused.scored))
+    content = {**_as_json(fused, aligned), "scores": scores_path.name}
+    write_text(fused.report, json.dumps(content, indent=2) + "\n")
     draw_confusion(fused.metrics, first.classes, fused.picture, title=f"fused: {fused.metrics.top1:.1f} % top-1")
     return fused
 
@@ -106,12 +108,12 @@ def find_scores(report: Path) -> Path:
         ScoreFileError: there is none, or a folder holds several.
     """
     if report.is_dir():
-        found = sorted(report.glob("scores_*.safetensors"))
+        found = sorted(report.glob(SCORES_FILE.format("*")))
         if len(found) == 1:
             return found[0]
         if found:
             raise ScoreFileError(f"{report}: holds {', '.join(file.name for file in found)}; give one of them")
-        reports = sorted(report.glob("eval_*.json"))
+        reports = sorted(report.glob(REPORT_FILE.format("*")))
         if len(reports) == 1:  # it says why it has none
             return find_scores(reports[0])
         raise ScoreFileError(f"{report}: holds no scores; make them with w3 eval")
@@ -136,32 +138,22 @@ def align(given: Sequence[VideoScores], *, names: Sequence[str], match: Match) -
     keys = _keys(first, names[0], match)
     aligned = [first]
     for scored, name in zip(given[1:], names[1:], strict=True):
-        _same(
-            first.classes, scored.classes, what="class", names=(names[0], name), remedy="evaluate on the same classes"
-        )
+        both = (names[0], name)
+        _same(first.classes, scored.classes, what="class", names=both, remedy="evaluate on the same classes")
         theirs = _keys(scored, name, match)
         remedy = "evaluate both on the same videos"
         if match == "path" and sorted(map(_last, keys)) == sorted(map(_last, theirs)):
             remedy = 'their names agree, so match="name" takes them for the same'
-        _same(keys, theirs, what="video", names=(names[0], name), remedy=remedy)
-        rows = torch.tensor([theirs[key] for key in keys], dtype=torch.long)
-        columns = torch.tensor([scored.classes.index(label) for label in first.classes], dtype=torch.long)
-        labels = [scored.classes[label] for label in scored.labels[rows].tolist()]
-        for video, ours, other in zip(first.videos, first.labels.tolist(), labels, strict=True):
-            if first.classes[ours] != other:
+        _same(keys, theirs, what="video", names=both, remedy=remedy)
+        rows = [theirs[key] for key in keys]
+        columns = [scored.classes.index(label) for label in first.classes]
+        for video, ours, other in zip(first.videos, first.labels.tolist(), scored.labels[rows].tolist(), strict=True):
+            if first.classes[ours] != scored.classes[other]:
                 raise ScoreFileError(
-                    f"the video {video} is of {first.classes[ours]!r} in {names[0]} but of {other!r} in {name}; "
-                    "evaluate both on the same labels"
+                    f"the video {video} is of {first.classes[ours]!r} in {names[0]} but of {scored.classes[other]!r} "
+                    f"in {name}; evaluate both on the same labels"
                 )
-        aligned.append(
-            replace(
-                scored,
-                scores=scored.scores[rows][:, columns],
-                labels=first.labels,
-                videos=first.videos,
-                classes=first.classes,
-            )
-        )
+        aligned.append(replace(first, scores=scored.scores[rows][:, columns], domain=scored.domain, about=scored.about))
     return aligned
 
 
@@ -196,14 +188,7 @@ def _last(video: str) -> str:
     return video.rpartition("/")[2]
 
 
-def _same(
-    ours: Sequence[str] | dict[str, int],
-    theirs: Sequence[str] | dict[str, int],
-    *,
-    what: str,
-    names: tuple[str, str],
-    remedy: str,
-) -> None:
+def _same(ours: Collection[str], theirs: Collection[str], *, what: str, names: tuple[str, str], remedy: str) -> None:
     for have, lack, (here, there) in ((ours, theirs, names), (theirs, ours, names[::-1])):
         known = set(lack)
         missing = [key for key in have if key not in known]
@@ -230,29 +215,18 @@ def _check(what: str, given: str, allowed: Sequence[str]) -> None:
 
 def _costs(aligned: Sequence[VideoScores]) -> dict[str, Any]:
     """Sum what the networks cost, where all of them say so."""
-    totals = {}
-    for key in ("gflops", "params"):
-        values = [value for scored in aligned if isinstance(value := scored.about.get(key), int | float)]
-        if len(values) == len(aligned):
-            totals[key] = sum(values)
-    return totals
+    told: dict[str, list[Any]] = {key: [scored.about.get(key) for scored in aligned] for key in ("gflops", "params")}
+    return {key: sum(values) for key, values in told.items() if all(isinstance(v, int | float) for v in values)}
 
 
 def _as_json(fused: Fused, aligned: Sequence[VideoScores]) -> dict[str, Any]:
-    metrics = fused.metrics
-    assert metrics.confusion is not None, "scores are of a single labelling"
     return {
-        "num_videos": metrics.num_videos,
-        "top1": metrics.top1,
-        "top5": metrics.top5,
-        "mean_class_accuracy": metrics.mean_class_accuracy,
+        "num_videos": fused.metrics.num_videos,
+        **metrics_as_json(fused.metrics, fused.scored.classes),
         **_costs(aligned),
         "domain": fused.scored.domain,
-        "scores": SCORES_FILE,
         "fused": [
             {"scores": str(path), "weight": weight, "top1": alone.top1, "top5": alone.top5, **scored.about}
             for path, weight, alone, scored in zip(fused.sources, fused.weights, fused.single, aligned, strict=True)
         ],
-        "per_class": dict(zip(fused.scored.classes, metrics.per_class, strict=True)),
-        "confusion": metrics.confusion.tolist(),
     }

@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
-from w3action.evaluate.fusion import _check, fuse
-from w3action.evaluate.score_file import ScoreFileError, VideoScores, read_scores, to_bytes
+from w3action.runs.fuse import _check, fuse
+from w3action.runs.score_file import ScoreFileError, VideoScores, read_scores, to_bytes
 
 CLASSES = ("left", "right", "still")
 RGB = {

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from w3action.recipes import PAPER_TABLES
-from w3action.runs.results import Ours, find_results, ours_of
+from w3action.runs.figures import Ours, find_results, ours_of
 
 TABLE_1, EGOGESTURE, EPIC = PAPER_TABLES[0], PAPER_TABLES[2], PAPER_TABLES[3]
 

@@ -1,4 +1,4 @@
-"""What the recipes reached here: reports of `w3 eval` and `w3 fuse` in a folder, to stand beside the paper's rows."""
+"""Figures in reports: as `w3 eval` and `w3 fuse` write them, and read back to stand beside the paper's rows."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from w3action.evaluate import Metrics
 from w3action.recipes import PaperRow, PaperTable
+from w3action.runs.folder import FUSED_REPORT_FILE, REPORT_FILE
+
+
+def metrics_as_json(metrics: Metrics, classes: Sequence[str]) -> dict[str, Any]:
+    """Return what a report says of metrics; without a confusion matrix, nothing of single classes."""
+    figures = {"top1": metrics.top1, "top5": metrics.top5, "mean_class_accuracy": metrics.mean_class_accuracy}
+    if metrics.confusion is None:
+        return figures
+    per_class = dict(zip(classes, metrics.per_class, strict=True))
+    return {**figures, "per_class": per_class, "confusion": metrics.confusion.tolist()}
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class Ours:
 
 def find_results(folder: Path) -> list[Result]:
     """Read every report below a folder, the newest last; files that are no reports are passed over."""
-    reports = [*folder.rglob("eval_*.json"), *folder.rglob("fused.json")]
+    reports = [*folder.rglob(REPORT_FILE.format("*")), *folder.rglob(FUSED_REPORT_FILE)]
     found = (_read(path) for path in sorted(reports, key=lambda path: path.stat().st_mtime))
     return [result for result in found if result is not None]
 
@@ -66,9 +77,7 @@ def _read(path: Path) -> Result | None:
 
 
 def _figures(report: dict[str, Any]) -> dict[str, float]:
-    figures = {"top-1": report["top1"], "top-5": report["top5"]}
-    for task, part in report.get("tasks", {}).items():  # with several labellings, the outcome is the action
-        figures |= {f"{task} top-1": part["top1"], f"{task} top-5": part["top5"]}
-    if "tasks" in report:
-        figures |= {"action top-1": report["top1"], "action top-5": report["top5"]}
-    return figures
+    named = {"": report}
+    if "tasks" in report:  # several labellings: what comes of them together is the action
+        named |= {f"{task} ": part for task, part in report["tasks"].items()} | {"action ": report}
+    return {f"{name}top-{k}": part[f"top{k}"] for name, part in named.items() for k in (1, 5)}

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w3action.evaluate.score_file import ScoreFileError, VideoScores, read_scores, to_bytes
+from w3action.runs.score_file import ScoreFileError, VideoScores, read_scores, to_bytes
 
 
 def scored(**changes):
