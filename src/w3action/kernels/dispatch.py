@@ -31,7 +31,7 @@ Form = Literal["plain", "native", "triton"]
 Kernels = Literal["auto", "plain", "native", "triton"]
 Forms = Mapping[Form, Callable[..., Any]]
 
-SMALL_BYTES = 1 << 21  # features that stay in a CPU's cache: `torch.compile` joins passes over them by itself
+SMALL_BYTES = 1 << 21  # features that stay in a CPU's cache: few steps are what counts, and a compiler joins them
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None  # it is imported only where it runs
 
@@ -61,8 +61,11 @@ def using(kernels: Kernels) -> Iterator[None]:
         _chosen = before
 
 
-def form_of(x: Tensor) -> Form:
-    """Return the form in which a function of the features x is computed; the first native call may compile it."""
+def form_of(x: Tensor, *, min_bytes: int = 0) -> Form:
+    """Return the form in which a function of the features x is computed; the first native call may compile it.
+
+    Under `auto`, features of less than `min_bytes` take the plain form on a CPU.
+    """
     if _chosen == "plain" or torch.jit.is_tracing() or torch.jit.is_scripting() or _is_transformed():
         return "plain"
     if _chosen == "triton":
@@ -73,11 +76,13 @@ def form_of(x: Tensor) -> Form:
         return "triton" if HAS_TRITON else "plain"
     if x.device.type != "cpu" or x.dtype not in passes.SOURCES:
         return "plain"
-    if torch.compiler.is_compiling():  # no library can be loaded now: the operator asks again when it runs
-        # In bfloat16 what a compiler makes of the plain form crashes (torch 2.15).
-        small = x.numel() * x.element_size() < SMALL_BYTES and x.dtype != torch.bfloat16
-        return "plain" if _chosen == "auto" and small else "native"
-    return "native" if passes.available(x.dtype) else "plain"
+    compiling = torch.compiler.is_compiling()
+    if compiling:  # what a compiler makes of the plain form in bfloat16 crashes (torch 2.15)
+        min_bytes = 0 if x.dtype == torch.bfloat16 else SMALL_BYTES
+    if _chosen == "auto" and min_bytes and x.numel() * x.element_size() < min_bytes:
+        return "plain"
+    # While it compiles no library can be loaded: the operator asks again when it runs.
+    return "native" if compiling or passes.available(x.dtype) else "plain"
 
 
 def is_one_launch(x: Tensor, *weights: Tensor | None) -> bool:

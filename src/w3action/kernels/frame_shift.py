@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from w3action.kernels.dispatch import Form, Forms, differentiable, form_of
+from w3action.kernels.dispatch import SMALL_BYTES, Form, Forms, differentiable, form_of
 from w3action.kernels.layout import as_planes, empty_features
 
 
@@ -23,7 +23,7 @@ def shift_frames(x: Float[Tensor, "b c t h w"], *, from_next: int, from_previous
         raise ValueError(
             f"{from_next} and {from_previous} channels are to move; there are {x.shape[1]}, and 0 is least"
         )
-    if form_of(x) == "plain":
+    if form_of(x, min_bytes=SMALL_BYTES) == "plain":
         return shift_frames_plain(x, from_next=from_next, from_previous=from_previous)
     return _shift(x, from_next, from_previous, 1)
 

@@ -100,11 +100,9 @@ GRADIENT: Forms = {"plain": _gradient_plain, "native": passes.scale_backward, "t
 def _masks(channel: Tensor | None, spatial: Tensor | None, planes: Tensor) -> tuple[Tensor, Tensor]:
     """Return rows and maps, contiguous; ones where there is no mask."""
     b, t, c, p = planes.shape
-    shapes = ((channel, (b, t, c)), (spatial, (b, t, p)))
-    rows, maps = (
-        planes.new_ones(shape, dtype=sums_in(planes.dtype)) if mask is None else mask.contiguous().view(shape)
-        for mask, shape in shapes
-    )
+    ones = planes.new_ones
+    rows = ones((b, t, c), dtype=sums_in(planes.dtype)) if channel is None else channel.contiguous()
+    maps = ones((b, t, p), dtype=sums_in(planes.dtype)) if spatial is None else spatial.contiguous().view(b, t, p)
     return rows, maps
 
 

@@ -5,6 +5,7 @@ places. Which of the two runs along memory decides which loop a pass takes: it i
 """
 
 import ctypes
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,13 +82,20 @@ def _functions(dtype: torch.dtype) -> ctypes.CDLL:
     return found
 
 
-@dataclass(frozen=True)
+@functools.cache
+def _chunk_lines(functions: ctypes.CDLL) -> int:
+    return ctypes.c_int64.in_dll(functions, "chunk_lines").value
+
+
+@dataclass(frozen=True, slots=True)
 class _Layout:
     """How planes lie in memory, and what can be computed on planes that lie alike."""
 
     planes: Tensor
     shape: _Shape
     channels_inner: bool
+    num_chunks: int  # of the lines of a frame
+    counts: dict[str, int]  # of the numbers that an argument of each kind holds
     functions: ctypes.CDLL
 
     @classmethod
@@ -95,17 +103,21 @@ class _Layout:
         b, t, c, p = planes.shape
         channels_inner = planes.stride(2) == 1 and c > 1 and (planes.stride(3) != 1 or p == 1)
         outer, inner = (p, c) if channels_inner else (c, p)
-        return cls(planes, _Shape(b, t, outer, inner), channels_inner, _functions(planes.dtype))
+        functions = _functions(planes.dtype)
+        num_chunks = -(-outer // _chunk_lines(functions))
+        counts = {"outer": b * t * outer, "inner": b * t * inner, "chunks": b * t * num_chunks * inner}
+        return cls(planes, _Shape(b, t, outer, inner), channels_inner, num_chunks, counts, functions)
 
     def features(self, planes: Tensor | None) -> _Features:
         """Return where planes lie; they must be of the first ones' shape and type, and lie along the same lines."""
         if planes is None:
             return _Features(None, 0, 0, 0)
-        inner, outer = (2, 3) if self.channels_inner else (3, 2)
-        along = planes.stride(inner) == 1 or planes.shape[inner] == 1
-        if planes.shape != self.planes.shape or planes.dtype != self.planes.dtype or not along:
+        clip, frame, channel, place = planes.stride()
+        along, line = (channel, place) if self.channels_inner else (place, channel)
+        same = planes is self.planes or (planes.shape == self.planes.shape and planes.dtype == self.planes.dtype)
+        if not same or (along != 1 and self.shape.inner != 1):
             raise ValueError(f"planes are {tuple(planes.shape)}, {planes.dtype}; they must be as the first ones")
-        return _Features(planes.data_ptr(), planes.stride(0), planes.stride(1), planes.stride(outer))
+        return _Features(planes.data_ptr(), clip, frame, line)
 
     def run(self, function: Any, *arguments: Any) -> None:
         """Call a function of `passes.c`; the tensors must hold as many numbers as it reads or writes.
@@ -115,23 +127,14 @@ class _Layout:
             ctypes.ArgumentError: an argument of another type.
         """
         for kind, argument in zip(function.argtypes[1:-1], arguments, strict=True):
-            if isinstance(kind, _Numbers) and isinstance(argument, Tensor) and argument.numel() != self._count(kind):
-                raise ValueError(f"{argument.numel()} numbers are given; {kind.of} takes {self._count(kind)}")
+            if type(kind) is _Numbers and isinstance(argument, Tensor) and argument.numel() != self.counts[kind.of]:
+                raise ValueError(f"{argument.numel()} numbers are given; {kind.of} takes {self.counts[kind.of]}")
         function(self.shape, *arguments, torch.get_num_threads())
-
-    def _count(self, kind: _Numbers) -> int:
-        shape = self.shape
-        of = {"outer": shape.outer, "inner": shape.inner, "chunks": self._num_chunks * shape.inner}
-        return shape.clips * shape.frames * of[kind.of]
-
-    @property
-    def _num_chunks(self) -> int:
-        return -(-self.shape.outer // ctypes.c_int64.in_dll(self.functions, "chunk_lines").value)
 
     def chunks(self) -> Tensor:
         """Return memory for a number beside every one of a line, from each chunk of lines."""
         b, t = self.planes.shape[:2]
-        return self.planes.new_empty((b, t, self._num_chunks, self.shape.inner), dtype=torch.float32)
+        return self.planes.new_empty((b, t, self.num_chunks, self.shape.inner), dtype=torch.float32)
 
 
 def _floats(tensor: Tensor) -> Tensor:
