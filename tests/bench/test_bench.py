@@ -67,11 +67,11 @@ def test_peak_memory_holds_what_the_backward_pass_needs():
 
 
 def test_attention_is_compared_to_the_network_without():
-    bench = bench_attention(network="tsm_small", size=32, frames=(2,), variants=("w3, plain", "w3, fused"), rounds=1)
+    bench = bench_attention(network="tsm_small", size=32, frames=(2,), variants=("w3, plain", "w3, native"), rounds=1)
     assert [(row.variant, row.mode) for row in bench.rows] == [
         (variant, mode)
         for mode in ("inference", "training")
-        for variant in ("none", "none, plain", "w3, plain", "w3, fused")
+        for variant in ("none", "none, plain", "w3, plain", "w3, native")
     ]
     assert bench.rows[0].overhead == bench.rows[1].overhead == 1
     assert [row.bytes_moved is None for row in bench.rows] == [True] * 2 + [False] * 2 + [True] * 3 + [False]

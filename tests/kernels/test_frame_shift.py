@@ -5,7 +5,7 @@ import torch
 
 from w3action import kernels
 
-FORMS = ("plain", "fused", "triton")
+FORMS = ("plain", "native", "triton")
 
 
 def shifted(x: torch.Tensor, from_next: int, from_previous: int) -> torch.Tensor:

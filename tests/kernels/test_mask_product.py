@@ -6,7 +6,7 @@ import torch
 
 from w3action import kernels
 
-FORMS = ("fused", "native", "triton")
+FORMS = ("native", "triton")
 PARTS = ("channel", "spatial", "shortcut", "relu")
 CHOICES = [PARTS, PARTS[:2], PARTS[:3], ("channel",), ("spatial", "relu"), ()]
 
@@ -99,3 +99,18 @@ def test_a_tensor_of_another_shape_is_refused_by_name(draw, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is for users
     with pytest.raises(ValueError, match=r"spatial is \(1, 2, 3, 4\).*it must be \(1, 2, 3, 3\)"):
         kernels.apply_masks(x, None, wrong)
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_the_operator_has_the_plain_form_too(draw, order, relu):
+    """As compiled and exported programs call it where there is no native library."""
+    x = draw((1, 2, 2, 2, 3), order, torch.float64)
+    given = inputs_for(x, PARTS[:3])
+    rows = given["channel"].detach().transpose(1, 2).contiguous().requires_grad_()
+
+    def apply(*tensors):
+        return torch.ops.w3action.apply_masks(*tensors, relu)
+
+    with kernels.using("plain"):
+        assert torch.autograd.gradcheck(apply, (x, rows, given["spatial"], given["shortcut"]), fast_mode=True)
+        assert apply(x, None, None, None).data_ptr() != x.data_ptr()

@@ -1,4 +1,4 @@
-"""Our operators as PyTorch's compilers see them: shapes, strides, gradients, no graph breaks; and programs exported."""
+"""Custom operators as PyTorch's compilers see them: shapes, strides, gradients, no graph breaks; exported programs."""
 
 import importlib
 import subprocess
@@ -26,23 +26,24 @@ def inputs_of(operator: str, order: tuple[int, ...]) -> tuple:
     rows = torch.rand(2, 4, 3, generator=numbers, requires_grad=True)
     maps = torch.rand(2, 4, 5, 6, generator=numbers, requires_grad=True)
     return {
-        "pool_planes": (features(),),
-        "gated_channel_pool": (features(), rows),
+        "pool": (features(), None, False),
+        "gated pool": (features(), rows, True),
         "apply_masks": (features(), rows, maps, features(), True),
         "shift_frames": (features(), 1, 1, 1),
     }[operator]
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=("clips", "frames", "channels_last"))
-@pytest.mark.parametrize("operator", ["pool_planes", "gated_channel_pool", "apply_masks", "shift_frames"])
+@pytest.mark.parametrize("operator", ["pool", "gated pool", "apply_masks", "shift_frames"])
 def test_pytorch_s_own_checks_of_operators_pass(operator, order):
-    torch.library.opcheck(getattr(torch.ops.w3action, operator).default, inputs_of(operator, order))
+    name = operator.removeprefix("gated ")
+    torch.library.opcheck(getattr(torch.ops.w3action, name).default, inputs_of(operator, order))
 
 
 def test_masks_that_are_left_out_pass_them_too():
     x = torch.randn(2, 3, 4, 5, 6, requires_grad=True)
     torch.library.opcheck(torch.ops.w3action.apply_masks.default, (x, None, None, None, False))
-    torch.library.opcheck(torch.ops.w3action.gated_channel_pool.default, (x, None))
+    torch.library.opcheck(torch.ops.w3action.pool.default, (x, None, True))
 
 
 def test_small_networks_pass_them_too():
@@ -82,22 +83,24 @@ class Calls(TorchDispatchMode):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_block_with_w3_launches_four_kernels_more_than_without(device, monkeypatch, dtype):
     launched = []
-    for file in ("plane_pool", "channel_network", "channel_pool", "place_network", "mask_product"):
-        module = importlib.import_module(f"w3action.kernels.{file}_triton")
+    for file in ("pooling", "channel_network", "place_network", "pointwise"):
+        module = importlib.import_module(f"w3action.kernels.triton.{file}")
 
         def count(*given, real=module.launch, **options):
             launched.append(real(*given, **options))
 
         monkeypatch.setattr(module, "launch", count)
-    monkeypatch.setattr(importlib.import_module("w3action.kernels.tiles"), "ENOUGH_PROGRAMS", 1)  # a GPU that is full
+    monkeypatch.setattr(
+        importlib.import_module("w3action.kernels.triton.tiles"), "ENOUGH_PROGRAMS", 1
+    )  # a GPU that is full
     layer = W3(8).eval().requires_grad_(False).to(device, dtype)
     x = torch.randn(1, 8, 2, 4, 4, dtype=dtype, device=device)
     with kernels.using("triton"), Calls() as attended:
         layer(x, shortcut=x, relu=True)
     assert attended.names == [
-        "pool_planes",
+        "pool",
         "channel_mask",
-        "gated_channel_pool",
+        "pool",
         "place_mask",
         "mask_over_time",
         "apply_masks",
@@ -107,7 +110,7 @@ def test_a_block_with_w3_launches_four_kernels_more_than_without(device, monkeyp
     assert len(launched) - len(bare.names) == 4
 
 
-@pytest.mark.parametrize("form", ["plain", "fused", "native", "triton"])
+@pytest.mark.parametrize("form", ["plain", "native", "triton"])
 def test_an_empty_batch_stays_empty(device, form):
     layer, x = W3(8).to(device), torch.randn(0, 8, 3, 5, 4, device=device, requires_grad=True)
     with kernels.using(form):
@@ -136,7 +139,7 @@ def attend(layer, x):
 
 torch.manual_seed(0)
 layer, x = W3(8, initial_mask=0.5), torch.randn(2, 8, 3, 5, 4, requires_grad=True)
-for form in ("plain", "fused", "native"):
+for form in ("plain", "native"):
     with kernels.using(form):
         found = torch.compile(attend, fullgraph=True, backend="aot_eager")(layer, x)
         expected = attend(layer, x)
@@ -151,7 +154,7 @@ def test_w3_compiles_whole_and_trains_the_same():  # in a process of its own: he
     subprocess.run([sys.executable, "-c", COMPILE], check=True, timeout=300)
 
 
-@pytest.mark.parametrize(("form", "ours"), [("auto", False), ("fused", True), ("native", True)])
+@pytest.mark.parametrize(("form", "ours"), [("auto", False), ("native", True)])
 def test_an_exported_program_has_our_operators_only_if_asked(form, ours):
     layer, x = W3(8).eval(), torch.randn(1, 8, 3, 5, 4)
     with kernels.using(form):
@@ -169,10 +172,9 @@ def test_operators_cost_no_import_of_the_compiler():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
-@pytest.mark.parametrize("form", ["fused", "native"])
-def test_derivatives_of_derivatives_are_refused_not_wrong(form):
+def test_derivatives_of_derivatives_are_refused_not_wrong():
     layer, x = W3(8), torch.randn(1, 8, 2, 4, 4, requires_grad=True)
-    with kernels.using(form):
+    with kernels.using("native"):
         (gradient,) = torch.autograd.grad(layer(x).features.square().sum(), x, create_graph=True)
         with pytest.raises(RuntimeError, match=r"no derivatives of derivatives.*using\('plain'\)"):
             gradient.square().sum().backward()
@@ -182,7 +184,7 @@ def test_derivatives_of_derivatives_are_refused_not_wrong(form):
     assert x.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("form", ["auto", "fused", "native"])
+@pytest.mark.parametrize("form", ["auto", "native"])
 def test_derivatives_taken_forwards_are_those_of_the_plain_form(form):
     layer, x, along = W3(8), torch.randn(1, 8, 2, 4, 4), torch.randn(1, 8, 2, 4, 4)
 

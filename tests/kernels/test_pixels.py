@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w3action.kernels import pixels, scale_pixels, using
-from w3action.kernels.native_build import library
+from w3action.kernels import scale_pixels, using
+from w3action.kernels.native import passes
 
 SCALE, SHIFT = torch.tensor([0.017, 0.0175, 0.0174]), torch.tensor([2.1, 2.0, 1.8])
 
@@ -25,9 +25,9 @@ def formula(frames: torch.Tensor) -> np.ndarray:
 
 @pytest.fixture
 def asked(monkeypatch):
-    """For each call that wanted the compiled function, whether there was one."""
-    found, library = [], pixels.library
-    monkeypatch.setattr(pixels, "library", lambda code: found.append(library(code)) or found[-1])
+    """For each call that wanted the native form, whether there was one."""
+    found, available = [], passes.available
+    monkeypatch.setattr(passes, "available", lambda dtype: found.append(available(dtype)) or found[-1])
     return found
 
 
@@ -60,12 +60,12 @@ def test_other_orders_types_and_batches_take_pytorchs_operators(asked):
     assert asked == []
 
 
-@pytest.mark.skipif(library(pixels.CODE) is None, reason="there is no C compiler here")
-def test_what_decoders_give_is_compiled(asked):
+@pytest.mark.skipif(not passes.available(torch.uint8), reason="there is no C compiler here")
+def test_what_decoders_give_takes_the_native_form(asked):
     for frames in (decoded(2, 5, 7)[..., 1:, 2:], decoded(2, 5, 7).flip(-1)):
         assert scale_pixels(frames, SCALE, SHIFT).is_contiguous()
     assert len(asked) == 2
-    assert None not in asked
+    assert all(asked)
 
 
 def test_factors_are_float32_in_both_forms():
@@ -110,7 +110,7 @@ def test_a_traced_call_computes_anew():
 def test_without_a_compiler_the_same_bits_come(monkeypatch):
     frames = decoded(2, 9, 33)
     expected = scale_pixels(frames, SCALE, SHIFT)
-    monkeypatch.setattr(pixels, "library", lambda code: None)
+    monkeypatch.setattr(passes, "available", lambda dtype: False)
     assert torch.equal(scale_pixels(frames, SCALE, SHIFT), expected)
 
 

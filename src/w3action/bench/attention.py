@@ -18,8 +18,8 @@ from w3action.bench.variants import NUM_CLASSES, Mode, Variant, build, choose, i
 from w3action.layers import W3
 
 # Readings and writings of all the features by one W3 layer, counted without those of the addition and the ReLU that a
-# block has anyway. Plain: two poolings over places, M^c * F (two), two poolings over channels, M^s * F^c (two). Fused:
-# one pooling each; the product costs nothing where it joins the addition (ResNets), else two. Fused in training: the
+# block has anyway. Plain: two poolings over places, M^c * F (two), two poolings over channels, M^s * F^c (two). Native:
+# one pooling each; the product costs nothing where it joins the addition (ResNets), else two. Native in training: the
 # product's backward reads one more and writes one more; the poolings' read one and write one, twice; two additions of
 # gradients read two and write one.
 PASSES = {("plain", "inference"): 8, ("native", "inference"): 2, ("native", "training"): 2 + 2 + 2 * 2 + 2 * 3}
@@ -32,8 +32,8 @@ VARIANTS = {
     "non_local": Variant("non_local"),
     "w3, plain": Variant("w3", "plain"),
     "w3, compiled": Variant("w3", "plain", compiled=True),
-    "w3, fused": Variant("w3", "native"),
-    "w3, fused, compiled": Variant("w3", "native", compiled=True),
+    "w3, native": Variant("w3", "native"),
+    "w3, native, compiled": Variant("w3", "native", compiled=True),
 }
 
 

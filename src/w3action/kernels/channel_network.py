@@ -7,12 +7,13 @@ The arithmetic is nothing beside the features'; what it costs on a GPU is being 
 A wide hidden layer is a launch of its own: else every program would compute all of it. Training takes the plain form.
 """
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from w3action.kernels import dispatch
-from w3action.kernels.operators import operator
+from w3action.kernels.dispatch import Form, is_one_launch, operator
 
 Affine = tuple[Tensor, Tensor]  # weight and bias of a layer
 MOST_FRAMES = 16  # a program holds those of a clip
@@ -36,10 +37,9 @@ def channel_mask(
     """
     time = (None,) * 4 if over_time is None else (*over_time[0], *over_time[1])
     weights = (*reduce, *expand, *time)
-    one_launch = dispatch.takes_one_launch(average, maximum, *weights)
-    if not one_launch or average.shape[2] > MOST_FRAMES:
-        return _plain(average.transpose(1, 2), maximum.transpose(1, 2), *weights).transpose(1, 2)
-    return _mask(average.transpose(1, 2), maximum.transpose(1, 2), *weights).transpose(1, 2)
+    one_launch = is_one_launch(average, maximum, *weights) and average.shape[2] <= MOST_FRAMES
+    compute = _mask if one_launch else _plain
+    return compute(average.transpose(1, 2), maximum.transpose(1, 2), *weights).transpose(1, 2)
 
 
 def _plain(
@@ -65,11 +65,13 @@ def _plain(
     return F.conv1d(mask, second, second_bias, padding=1, groups=groups).sigmoid().transpose(1, 2)
 
 
-def _compute(average: Tensor, maximum: Tensor, reduce: Tensor, *weights: Tensor | None) -> Tensor:
-    from w3action.kernels import channel_network_triton
+def _compute(form: Form, average: Tensor, maximum: Tensor, reduce: Tensor, *weights: Any) -> Tensor:
+    if form != "triton":  # a program that was compiled or exported elsewhere
+        return _plain(average, maximum, reduce, *weights).contiguous()
+    from w3action.kernels.triton import channel_network
 
     mask = _shapes(average, maximum, reduce, *weights)
-    channel_network_triton.forward(average.contiguous(), maximum.contiguous(), (reduce, *weights), mask)
+    channel_network.forward(average.contiguous(), maximum.contiguous(), (reduce, *weights), mask)
     return mask
 
 

@@ -6,22 +6,15 @@ Either mask, the shortcut and the ReLU can be left out. The backward pass keeps 
 (which the next layer keeps anyway): M^c * x is computed again.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from w3action.kernels import dispatch, native
-from w3action.kernels.layout import (
-    as_maps,
-    as_planes,
-    as_planes_like,
-    as_rows,
-    empty_features,
-    groups_of_places,
-    pieces,
-    sums_in,
-)
-from w3action.kernels.operators import derivative, differentiable
+from w3action.kernels.dispatch import Form, Forms, derivative, differentiable, form_of
+from w3action.kernels.layout import as_planes, as_planes_like, empty_features, sums_in
+from w3action.kernels.native import passes
 
 
 def apply_masks(
@@ -42,7 +35,7 @@ def apply_masks(
     for (name, shape), given in zip(allowed.items(), (channel, spatial, shortcut), strict=True):
         if given is not None and given.shape != shape:
             raise ValueError(f"{name} is {tuple(given.shape)}; for features {tuple(x.shape)} it must be {shape}")
-    if dispatch.takes_plain(x):
+    if form_of(x) == "plain":
         return apply_masks_plain(x, channel, spatial, shortcut=shortcut, relu=relu)
     return _apply(x, None if channel is None else channel.transpose(1, 2), spatial, shortcut, relu)
 
@@ -66,42 +59,62 @@ def apply_masks_plain(
     return y.relu() if relu else y
 
 
-def _compute(x: Tensor, channel: Tensor | None, spatial: Tensor | None, shortcut: Tensor | None, relu: bool) -> Tensor:
+# The forms inside the operator. They see planes `(B, T, C, P)` and both masks, rows `(B, T, C)` and maps `(B, T, P)`;
+# what they write to lies in memory as the planes do.
+
+
+def _apply_plain(planes: Tensor, rows: Tensor, maps: Tensor, added: Tensor | None, y: Tensor, *, relu: bool) -> None:
+    product = planes.to(sums_in(planes.dtype)) * rows[..., None] * maps[:, :, None]
+    product = product if added is None else product + added
+    y.copy_(product.relu() if relu else product)
+
+
+def _apply_triton(*tensors: Any, relu: bool) -> None:
+    from w3action.kernels.triton import pointwise
+
+    pointwise.apply_masks(*tensors, relu=relu)
+
+
+def _gradient_plain(
+    grad_y: Tensor, planes: Tensor, rows: Tensor, maps: Tensor, grad: Tensor, y: Tensor | None, grad_sum: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Write the gradients of the planes and of what a ReLU took; return those of rows and maps."""
+    if y is not None and grad_sum is not None:
+        grad_y = grad_sum.copy_(torch.where(y > 0, grad_y, 0))
+    row, at = rows[..., None], maps[:, :, None]
+    product = grad_y * planes.to(sums_in(planes.dtype))
+    grad.copy_(grad_y * row * at)
+    return (product * at).sum(3), (product * row).sum(2)
+
+
+def _gradient_triton(*tensors: Any) -> tuple[Tensor, Tensor]:
+    from w3action.kernels.triton import pointwise
+
+    return pointwise.apply_masks_backward(*tensors)
+
+
+APPLY: Forms = {"plain": _apply_plain, "native": passes.scale, "triton": _apply_triton}
+GRADIENT: Forms = {"plain": _gradient_plain, "native": passes.scale_backward, "triton": _gradient_triton}
+
+
+def _masks(channel: Tensor | None, spatial: Tensor | None, planes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows and maps, contiguous; ones where there is no mask."""
+    b, t, c, p = planes.shape
+    ones = planes.new_ones
+    rows = ones((b, t, c), dtype=sums_in(planes.dtype)) if channel is None else channel.contiguous()
+    maps = ones((b, t, p), dtype=sums_in(planes.dtype)) if spatial is None else spatial.contiguous().view(b, t, p)
+    return rows, maps
+
+
+def _compute(
+    form: Form, x: Tensor, channel: Tensor | None, spatial: Tensor | None, shortcut: Tensor | None, relu: bool
+) -> Tensor:
     """Return y; the channel mask is `(B, T, C)`."""
     planes = as_planes(x)
-    wide = not dispatch.takes_triton(x)  # its kernel reads any type
-    rows, maps = as_rows(channel, planes, widened=wide), as_maps(spatial, planes, widened=wide)
     added = None if shortcut is None else as_planes_like(shortcut.to(x.dtype), planes)
-    features = empty_features(planes, x)
-    y = as_planes(features)
-    if dispatch.takes_triton(x):
-        from w3action.kernels import mask_product_triton
-
-        mask_product_triton.forward(planes, rows, maps, added, y, relu=relu)
-        return features
-    if dispatch.takes_native(x):
-        native.scale(planes, rows, maps, added, y, relu=relu)
-        return features
-    for piece in pieces(planes, rows, maps, y, *(() if added is None else (added,))):
-        _apply_run(*piece, relu=relu)
-    return features
-
-
-def _apply_run(run: Tensor, rows: Tensor, maps: Tensor, y: Tensor, added: Tensor | None = None, *, relu: bool) -> None:
-    """Write y of a run of frames (n, C, P)."""
-    for some in groups_of_places(run):
-        # Everything is widened first: operators on two types at once are several times slower.
-        product, at = run[:, :, some].to(rows.dtype) * rows[:, :, None], maps[:, None, some]
-        out = y[:, :, some]
-        result = out if out.dtype == rows.dtype else product
-        if added is None:
-            torch.mul(product, at, out=result)
-        else:
-            torch.addcmul(added[:, :, some].to(rows.dtype), product, at, out=result)
-        if relu:
-            result.relu_()
-        if result is not out:
-            out.copy_(result)
+    y = empty_features(planes, x)
+    APPLY[form](planes, *_masks(channel, spatial, planes), added, as_planes(y), relu=relu)
+    return y
 
 
 def _shapes(x: Tensor, channel: Tensor | None, spatial: Tensor | None, shortcut: Tensor | None, relu: bool) -> Tensor:
@@ -109,38 +122,23 @@ def _shapes(x: Tensor, channel: Tensor | None, spatial: Tensor | None, shortcut:
 
 
 def _compute_gradient(
-    grad_y: Tensor, x: Tensor, channel: Tensor | None, spatial: Tensor | None, y: Tensor | None
+    form: Form, x: Tensor, channel: Tensor | None, spatial: Tensor | None, y: Tensor | None, grad_y: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of x, of both masks, and of what the ReLU took, which is the shortcut's.
 
     Without a ReLU (y is None) the last one is empty: the shortcut's gradient is grad_y.
     """
     planes = as_planes(x)
-    wide = not dispatch.takes_triton(x)  # its kernel reads any type
-    rows, maps = as_rows(channel, planes, widened=wide), as_maps(spatial, planes, widened=wide)
-    grad_y = as_planes_like(grad_y, planes)
-    features, grad_rows, grad_maps = (
-        empty_features(planes, x),
-        torch.empty_like(rows, dtype=sums_in(x.dtype)),
-        torch.empty_like(maps, dtype=sums_in(x.dtype)),
+    grad, grad_sum = empty_features(planes, x), x.new_empty(0) if y is None else empty_features(planes, x)
+    behind = (None, None) if y is None else (as_planes_like(y, planes), as_planes(grad_sum))
+    grad_rows, grad_maps = GRADIENT[form](
+        as_planes_like(grad_y, planes), planes, *_masks(channel, spatial, planes), as_planes(grad), *behind
     )
-    grad_sum = x.new_empty(0) if y is None else empty_features(planes, x)
-    grad = as_planes(features)
-    behind = () if y is None else (as_planes_like(y, planes), as_planes(grad_sum))
-    if dispatch.takes_triton(x):
-        from w3action.kernels import mask_product_triton
-
-        grad_rows, grad_maps = mask_product_triton.backward(grad_y, planes, rows, maps, grad, *behind)
-    elif dispatch.takes_native(x):
-        grad_rows, grad_maps = native.scale_backward(grad_y, planes, rows, maps, grad, *(behind or (None, None)))
-    else:
-        for piece in pieces(planes, grad_y, rows, maps, grad, grad_rows, grad_maps, *behind):
-            _differentiate_run(*piece)
-    return features, grad_rows, grad_maps.unflatten(2, x.shape[3:]), grad_sum
+    return grad, grad_rows, grad_maps.unflatten(2, x.shape[3:]), grad_sum
 
 
 def _gradient_shapes(
-    grad_y: Tensor, x: Tensor, channel: Tensor | None, spatial: Tensor | None, y: Tensor | None
+    x: Tensor, channel: Tensor | None, spatial: Tensor | None, y: Tensor | None, grad_y: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     b, c, t, h, w = x.shape
     dtype, planes = sums_in(x.dtype), as_planes(x)
@@ -152,33 +150,6 @@ def _gradient_shapes(
     )
 
 
-def _differentiate_run(
-    run: Tensor,
-    grad_y: Tensor,
-    rows: Tensor,
-    maps: Tensor,
-    grad: Tensor,
-    grad_rows: Tensor,
-    grad_maps: Tensor,
-    y: Tensor | None = None,
-    grad_sum: Tensor | None = None,
-) -> None:
-    """Write the gradients of a run of frames (n, C, P), of its masks (n, C), (n, P), and of what a ReLU took."""
-    grad_rows.zero_()
-    for some in groups_of_places(run):
-        row, at, g = rows[:, :, None], maps[:, None, some], grad_y[:, :, some]
-        if y is not None and grad_sum is not None:
-            g = torch.where(y[:, :, some] > 0, g, g.new_zeros(()), out=grad_sum[:, :, some])
-        g = g.to(rows.dtype)
-        product = g * run[:, :, some].to(rows.dtype)  # (n, C, p)
-        grad_rows += torch.bmm(product, at.transpose(1, 2))[..., 0]
-        grad_maps[:, some] = torch.bmm(row.transpose(1, 2), product)[:, 0]
-        out = grad[:, :, some]
-        result = torch.mul(torch.mul(g, row, out=product), at, out=out if out.dtype == rows.dtype else product)
-        if result is product:
-            out.copy_(result)
-
-
 def _save(ctx, inputs: tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, bool], output: Tensor) -> None:
     x, channel, spatial, shortcut, relu = inputs
     ctx.save_for_backward(x, channel, spatial, output if relu else None)
@@ -187,7 +158,7 @@ def _save(ctx, inputs: tuple[Tensor, Tensor | None, Tensor | None, Tensor | None
 
 def _differentiate(ctx, grad_y: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, None]:
     x, channel, spatial, y = ctx.saved_tensors
-    grad, grad_channel, grad_spatial, grad_sum = _apply_backward(grad_y, x, channel, spatial, y)
+    grad, grad_channel, grad_spatial, grad_sum = _apply_backward(x, channel, spatial, y, grad_y)
     return (
         grad,
         None if channel is None else grad_channel.to(channel.dtype),
@@ -198,7 +169,7 @@ def _differentiate(ctx, grad_y: Tensor) -> tuple[Tensor, Tensor | None, Tensor |
 
 
 _apply_backward = derivative(
-    "apply_masks_backward(Tensor grad_y, Tensor x, Tensor? channel, Tensor? spatial, Tensor? y)"
+    "apply_masks_backward(Tensor x, Tensor? channel, Tensor? spatial, Tensor? y, Tensor grad_y)"
     " -> (Tensor grad, Tensor grad_channel, Tensor grad_spatial, Tensor grad_sum)",
     _compute_gradient,
     shapes=_gradient_shapes,

@@ -1,19 +1,15 @@
 """Pixels to the floats of a network: pixels * scale - shift, by channel, in float32.
 
-On a CPU one pass of a compiled function (`pixels.c`) reads and writes each number once; PyTorch takes three, the first
-of them over bytes that lie three apart. Both give the same bits.
+The native form is one pass that reads and writes each number once; PyTorch takes three, the first of them over bytes
+that lie three apart. Both give the same bits.
 """
-
-import ctypes
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from w3action.kernels import dispatch
-from w3action.kernels.native_build import Code, library
-
-CODE = Code("pixels.c", ("normalize",), ("-ffp-contract=off",))
+from w3action.kernels.dispatch import form_of
+from w3action.kernels.native import passes
 
 
 def scale_pixels(
@@ -22,32 +18,28 @@ def scale_pixels(
     """Return pixels * scale - shift in float32, contiguous.
 
     Args:
-        pixels: uint8 or floats. Compiled is the pass over one clip of RGB as decoders give it: uint8, the colours of a
+        pixels: uint8 or floats. The native pass takes one clip of RGB as decoders give it: uint8, the colours of a
             pixel side by side, the pixels of a row as well.
         scale: a factor for each channel.
         shift: what is taken away from each channel.
     """
     factor, term = (values.to(pixels.device, torch.float32).contiguous() for values in (scale, shift))
-    functions = library(CODE) if _takes_native(pixels, factor, term) else None
     floats = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
-    if functions is None:
-        factor, term = (values[:, None, None, None] for values in (factor, term))
-        return floats.copy_(pixels).mul_(factor).sub_(term)
-    sizes = (*pixels.shape[1:], *pixels.stride()[1:3])
-    addresses = [ctypes.c_void_p(numbers.data_ptr()) for numbers in (pixels, factor, term, floats)]
-    functions.normalize(addresses[0], *map(ctypes.c_int64, sizes), *addresses[1:])
-    return floats
+    if _are_as_decoded(pixels, factor, term) and form_of(pixels) == "native":
+        passes.normalize(pixels, factor, term, floats)
+        return floats
+    factor, term = (values[:, None, None, None] for values in (factor, term))
+    return floats.copy_(pixels).mul_(factor).sub_(term)
 
 
 def prepare() -> None:
-    """Compile now: processes that are forked from this one then need not."""
-    if dispatch.allows_native():
-        library(CODE)
+    """Load the native form now, or compile it: processes that are forked from this one then need not."""
+    form_of(torch.empty(0, dtype=torch.uint8, device="cpu"))
 
 
-def _takes_native(pixels: Tensor, factor: Tensor, term: Tensor) -> bool:
-    if not dispatch.allows_native() or dispatch.is_followed(pixels) or factor.requires_grad or term.requires_grad:
+def _are_as_decoded(pixels: Tensor, factor: Tensor, term: Tensor) -> bool:
+    """Whether the native pass can read the pixels, and nobody records what is done to them."""
+    if type(pixels) is not Tensor or torch.compiler.is_compiling() or factor.requires_grad or term.requires_grad:
         return False
-    are_bytes = pixels.device.type == "cpu" and pixels.dtype == torch.uint8
     are_colours = pixels.dim() == 4 and len(pixels) == len(factor) == len(term) == 3
-    return are_bytes and are_colours and (pixels.stride(0), pixels.stride(3)) == (1, 3)
+    return are_colours and pixels.dtype == torch.uint8 and (pixels.stride(0), pixels.stride(3)) == (1, 3)

@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from w3action.kernels import dispatch
-from w3action.kernels.frame_convolution import convolve_frames
-from w3action.kernels.operators import operator
+from w3action.kernels.dispatch import Form, convolves_frames_as_channels, is_one_launch, operator
 
 MOST_PLACES = 1 << 19  # of all maps together; beyond it equation 6 is two launches
+MIN_PLACES = 400  # of a map whose frames become channels; below it building the kernels costs what they save
+MAX_FRAMES = 32  # that become channels; the work grows with T squared
 
 
 def place_mask(
@@ -27,7 +27,7 @@ def place_mask(
     bias: Float[Tensor, "1"] | None,
 ) -> Float[Tensor, "b t h w"]:
     """Return g, each number in (0, 1), in the weight's type."""
-    if dispatch.takes_one_launch(average, maximum, weight, bias):
+    if is_one_launch(average, maximum, weight, bias):
         return _mask(average, maximum, weight, bias)
     return _mask_plain(average, maximum, weight, bias)
 
@@ -38,7 +38,7 @@ def mask_over_time(
     second: tuple[Float[Tensor, "1 1 3 3 3"], Float[Tensor, "1"]],
 ) -> Float[Tensor, "b t h w"]:
     """Return M^s of g."""
-    if dispatch.takes_one_launch(mask, *first, *second):
+    if is_one_launch(mask, *first, *second):
         return _over_time(mask, *first, *second)
     return _over_time_plain(mask, *first, *second)
 
@@ -52,11 +52,33 @@ def _over_time_plain(mask: Tensor, first: Tensor, first_bias: Tensor, second: Te
     return convolve_frames(convolve_frames(mask, first, first_bias).relu(), second, second_bias).sigmoid()
 
 
-def _compute_mask(average: Tensor, maximum: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    from w3action.kernels import place_network_triton
+def convolve_frames(
+    x: Float[Tensor, "b t h w"], weight: Float[Tensor, "1 1 k kh kw"], bias: Float[Tensor, "1"]
+) -> Float[Tensor, "b t h w"]:
+    """Convolve a map over time and space with one 3D kernel whose sides are odd; zeros lie beyond the ends.
+
+        y[t, p] = b + sum over i, q of w[i, q] x[t + i - 1, p + q]
+
+    A 3D convolution of one channel has no fast form on a CPU. Frames taken as channels, it is a 2D convolution from T
+    to T channels whose kernels are w's slices on three diagonals and zero elsewhere: five times as fast for 8 maps of
+    56x56.
+    """
+    t, (k, kh, kw) = x.shape[1], weight.shape[2:]
+    if not convolves_frames_as_channels(x, max_frames=MAX_FRAMES, min_places=MIN_PLACES):
+        return F.conv3d(x[:, None], weight, bias, padding=(k // 2, kh // 2, kw // 2))[:, 0]
+    frames, ahead = torch.arange(t, device=x.device), torch.arange(k, device=x.device) - k // 2
+    reads = frames[None, None, :] - frames[None, :, None] == ahead[:, None, None]  # (k, T to, T from)
+    kernels = torch.einsum("kts,khw->tshw", reads.to(weight.dtype), weight[0, 0])
+    return F.conv2d(x, kernels, bias.expand(t), padding=(kh // 2, kw // 2))
+
+
+def _compute_mask(form: Form, average: Tensor, maximum: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if form != "triton":  # a program that was compiled or exported elsewhere
+        return _mask_plain(average, maximum, weight, bias)
+    from w3action.kernels.triton import place_network
 
     mask = _mask_shapes(average, maximum, weight, bias)
-    place_network_triton.gate(average.contiguous(), maximum.contiguous(), weight, bias, mask)
+    place_network.gate(average.contiguous(), maximum.contiguous(), weight, bias, mask)
     return mask
 
 
@@ -64,17 +86,21 @@ def _mask_shapes(average: Tensor, maximum: Tensor, weight: Tensor, bias: Tensor 
     return average.new_empty(average.shape, dtype=weight.dtype)
 
 
-def _compute_over_time(mask: Tensor, first: Tensor, first_bias: Tensor, second: Tensor, second_bias: Tensor) -> Tensor:
-    from w3action.kernels import place_network_triton
+def _compute_over_time(
+    form: Form, mask: Tensor, first: Tensor, first_bias: Tensor, second: Tensor, second_bias: Tensor
+) -> Tensor:
+    if form != "triton":
+        return _over_time_plain(mask, first, first_bias, second, second_bias)
+    from w3action.kernels.triton import place_network
 
     mask, found = mask.contiguous(), _over_time_shapes(mask, first, first_bias, second, second_bias)
     weights = (first.contiguous(), first_bias, second.contiguous(), second_bias)
     if mask.numel() <= MOST_PLACES:
-        place_network_triton.convolve_twice(mask, *weights, found)
+        place_network.convolve_twice(mask, *weights, found)
         return found
     between = torch.empty_like(found)
-    place_network_triton.convolve(mask, *weights[:2], between, sigmoid=False)
-    place_network_triton.convolve(between, *weights[2:], found, sigmoid=True)
+    place_network.convolve(mask, *weights[:2], between, sigmoid=False)
+    place_network.convolve(between, *weights[2:], found, sigmoid=True)
     return found
 
 

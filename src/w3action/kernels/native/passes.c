@@ -42,7 +42,7 @@ typedef struct {
 } Shape;
 
 typedef struct {
-  number *data;                 // NULL: there are none
+  number *data;                 // NULL: none given
   int64_t clip, frame, line;    // steps in memory; along a line it is one
 } Features;
 
@@ -55,7 +55,7 @@ static inline int64_t chunks_of(int64_t size, int64_t chunk) { return (size + ch
 
 static inline int is_large(Shape s) { return s.clips * s.frames * s.outer * s.inner > SMALL; }
 
-// What is no number is the largest.
+// NaN wins.
 static inline float larger(float a, float b) { return a > b || a != a ? a : b; }
 
 // By halves: one after the other takes longer than a line of few channels.
@@ -136,7 +136,7 @@ void reduce_inner_backward(Shape s, Features x, const float *weights, const floa
       int32_t found = 0;
       for (int64_t i = 0; i < s.inner; i++) found += load(line[i]) * weight[i] == largest;
       float share = grad_maxima[frame * s.outer + o] / found;
-      if (!found) base = NAN;  // the maximum is no number
+      if (!found) base = NAN;  // the maximum is NaN
       for (int64_t i = 0; i < s.inner; i++) {
         float v = load(line[i]), g = v * weight[i] == largest ? base + share : base;
         if (grad_weights) grad_weight[i] += v * g;

@@ -64,17 +64,3 @@ def launch(compute: Any, grid: tuple[int, ...], first: Tensor, *arguments: objec
     if math.prod(grid):  # an empty batch has nothing to compute
         with torch.cuda.device_of(first):
             compute[grid](first, *arguments, **options)
-
-
-@kernel
-def join(averages, maxima, average, maximum, parts, size, TILE: tl.constexpr):
-    """Add up averages, and take the largest of maxima, over the parts that a pooling was cut into."""
-    at = tl.program_id(0) * TILE + tl.arange(0, TILE)
-    total = tl.load(averages + at, at < size, other=0.0)
-    largest = tl.load(maxima + at, at < size, other=0.0)
-    for part in range(1, parts):
-        total += tl.load(averages + part * size + at, at < size, other=0.0)
-        other = tl.load(maxima + part * size + at, at < size, other=0.0)
-        largest = tl.maximum(largest, other, propagate_nan=tl.PropagateNan.ALL)
-    tl.store(average + at, total, at < size)
-    tl.store(maximum + at, largest, at < size)

@@ -18,30 +18,35 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-SIZES = "T C P span stride_b stride_t stride_c stride_p first second step".split()
-WIDE = {"rows", "maps", "grad_rows", "grad_maps"}
+SIZES = "T C P K R span stride_b stride_t stride_c stride_p stride_k stride_r first second step".split()
+WIDE = {"rows", "maps", "grad_rows", "grad_maps", "grad_weights"}
 POOLED = {"average", "maximum", "grad_average", "grad_maximum"}
 
-def compile(name, kernel, *, one, tile, wide=WIDE):
-    fixed = {"TILE_C": tile[0], "TILE_P": tile[1], "SUM": tl.float32, "ADDS": True, "RELU": True, one: 1}
+def compile(kernel, *, ones, tile, wide=WIDE, weighted=True):
+    sides = dict(zip(("TILE_C", "TILE_P", "TILE_K", "TILE_R"), tile * 2))
+    fixed = sides | {"SUM": tl.float32, "ADDS": True, "RELU": True, "WEIGHTED": weighted} | dict.fromkeys(ones, 1)
     types = {}
     for argument in kernel.arg_names:
         kind = "i32" if argument in SIZES else "*fp32" if argument in wide else "*bf16"
         types[argument] = "constexpr" if argument in fixed else kind
     places = {(i,): fixed[a] for i, a in enumerate(kernel.arg_names) if a in fixed}
     made = triton.compile(ASTSource(fn=kernel, signature=types, constexprs=places), target=GPUTarget("cuda", 90, 32))
-    assert made.asm["cubin"], name
+    assert made.asm["cubin"], kernel
 
-for one, tile in (("stride_p", (8, 512)), ("stride_c", (64, 64))):
-    for file in ("plane_pool", "channel_pool", "mask_product", "frame_shift"):
-        module = importlib.import_module(f"w3action.kernels.{file}_triton")
-        for name in ("_forward", "_backward", "_shift"):
-            if hasattr(module, name):
-                wide = WIDE | POOLED if file == "channel_pool" else WIDE
-                compile(f"{file} {name}", getattr(module, name), one=one, tile=tile, wide=wide)
-                print(file, name, one)
+def imported(file):
+    return importlib.import_module(f"w3action.kernels.triton.{file}")
 
-KERNELS = {"_forward", "_reduce", "_convolve", "_convolve_twice", "join"}
+for ones, tile in (({"stride_p", "stride_r"}, (8, 512)), ({"stride_c", "stride_k"}, (64, 64))):
+    for name in ("_apply_masks", "_apply_masks_backward", "_shift"):
+        compile(getattr(imported("pointwise"), name), ones=ones, tile=tile)
+        print(name, ones)
+    for name in ("_forward", "_backward"):
+        for weighted in (True, False):  # over channels with a mask, over places without: the sums are wide, or not
+            wide = WIDE | POOLED if weighted else WIDE
+            compile(getattr(imported("pooling"), name), ones=ones, tile=tile, wide=wide, weighted=weighted)
+            print(name, ones, weighted)
+
+KERNELS = {"_forward", "_reduce", "_convolve", "_convolve_twice"}
 
 def compile_all(module, sizes, fixed, half=(), warps=4, names=KERNELS):
     for name in names & set(dir(module)):
@@ -65,20 +70,17 @@ def compile_all(module, sizes, fixed, half=(), warps=4, names=KERNELS):
         assert stack <= 128, f"{name}: {stack} bytes for each thread do not fit into registers"
         print(name)
 
-def imported(file):
-    return importlib.import_module(f"w3action.kernels.{file}")
-
 channels = {"OVER_TIME": True, "TILE_T": 16, "TILE_C": 64, "TILE_K": 16}
 for hidden, given in ((16, False), (64, False), (128, True)):
     fixed = channels | {"TILE_H": hidden, "GIVEN": given}
-    compile_all(imported("channel_network_triton"), "TCH", fixed, half=("average", "maximum", "y"), warps=8)
+    compile_all(imported("channel_network"), "TCH", fixed, half=("average", "maximum", "y"), warps=8)
 sizes = ("T", "H", "W", "to_other", "to_next")
 places = {"TILE_P": 128, "SUM": tl.float32, "ADDS": True}
 gate = {"KT": 1, "KH": 7, "KW": 7, "TAPS": 64, "TWO": True, "SIGMOID": True}
 video = {"KT": 3, "KH": 3, "KW": 3, "TAPS": 32, "TWO": False, "SIGMOID": False}
-compile_all(imported("place_network_triton"), sizes, places | gate, names={"_convolve"})
-compile_all(imported("place_network_triton"), sizes, places | video)
-compile_all(imported("tiles"), ("parts", "size"), {"TILE": 1024})
+compile_all(imported("place_network"), sizes, places | gate, names={"_convolve"})
+compile_all(imported("place_network"), sizes, places | video)
+compile_all(imported("pooling"), ("parts", "size"), {"TILE": 1024}, names={"_join"})
 """
 
 

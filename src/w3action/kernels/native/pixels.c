@@ -1,6 +1,6 @@
 /* RGB pixels of a crop -> floats, channel by channel, in one pass.
 
-   Compiled without contraction: products are rounded before they are added, as where there is no compiler.  */
+   Compiled without contraction: products are rounded before they are added, as in the plain form.  */
 
 #include <stdint.h>
 

@@ -3,7 +3,7 @@
 import triton.language as tl
 from torch import Tensor
 
-from w3action.kernels.tiles import divide, kernel, launch, padded, sums_as
+from w3action.kernels.triton.tiles import divide, kernel, launch, padded, sums_as
 
 TILE_P = 128  # places of a program, one for each of its threads
 

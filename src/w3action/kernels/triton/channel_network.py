@@ -4,7 +4,7 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
-from w3action.kernels.tiles import divide, kernel, launch, padded
+from w3action.kernels.triton.tiles import divide, kernel, launch, padded
 
 TILE_C = 64  # channels of a program
 TILE_K = 16  # numbers that are multiplied and added up at a time: operands of more would not fit into registers

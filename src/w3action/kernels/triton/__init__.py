@@ -1,0 +1,1 @@
+"""The Triton forms, each beside its operator's name, imported only where they run."""
