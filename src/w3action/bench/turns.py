@@ -130,7 +130,7 @@ def as_table(row_type: type, rows: Sequence[Any]) -> str:
     columns = [field for field in dataclasses.fields(row_type) if field.metadata]
     cells = [[field.metadata["heading"] for field in columns]]
     cells += [[_cell(getattr(row, field.name), **field.metadata) for field in columns] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(len, values)) for values in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(
             [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]

@@ -23,7 +23,7 @@ def test_the_hottest_pixel_is_the_hot_cell():
     for side in (64, 256):
         heat = heat_of(mask, range_of(mask), size=64, side=side)[0]
         row, column = divmod(int(heat.argmax()), side)
-        assert abs((row + 0.5) * 64 / side - 16.5) < 1  # pixel `stride * i`, see explain_masks
+        assert abs((row + 0.5) * 64 / side - 16.5) < 1  # pixel `stride * i`, see explain/masks.py
         assert abs((column + 0.5) * 64 / side - 32.5) < 1
 
 
