@@ -69,19 +69,10 @@ def _pool_plain(
     return values.mean(along).to(dtype).contiguous(), values.amax(along).to(dtype).contiguous()
 
 
-def _pool_native(
-    planes: Tensor, weights: Tensor | None, *, over_channels: bool, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    sums, maxima = passes.reduce(planes, weights, over_channels=over_channels)
-    return sums.div_(planes.shape[2 if over_channels else 3]).to(dtype), maxima.to(dtype)
-
-
-def _pool_triton(
-    planes: Tensor, weights: Tensor | None, *, over_channels: bool, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
+def _pool_triton(*given: Any, **options: Any) -> tuple[Tensor, Tensor]:
     from w3action.kernels.triton import pooling
 
-    return pooling.forward(planes, weights, over_channels=over_channels, dtype=dtype)
+    return pooling.forward(*given, **options)
 
 
 def _gradient_plain(
@@ -110,8 +101,8 @@ def _gradient_triton(*tensors: Any, over_channels: bool) -> Tensor | None:
     return pooling.backward(*tensors, over_channels=over_channels)
 
 
-POOL: Forms = {"plain": _pool_plain, "native": _pool_native, "triton": _pool_triton}
-GRADIENT: Forms = {"plain": _gradient_plain, "native": passes.reduce_backward, "triton": _gradient_triton}
+POOL: Forms = {"plain": _pool_plain, "native": passes.pool, "triton": _pool_triton}
+GRADIENT: Forms = {"plain": _gradient_plain, "native": passes.pool_backward, "triton": _gradient_triton}
 
 
 def _compute(form: Form, x: Tensor, weights: Tensor | None, over_channels: bool) -> tuple[Tensor, Tensor]:

@@ -112,7 +112,7 @@ def test_all_variants_give_the_same_bits(prebuilt, monkeypatch):
             knows(monkeypatch, *features)
             library._library.cache_clear()
             planes = x.transpose(1, 2).flatten(3)
-            found.append([*passes.reduce(planes, weights, over_channels=True)])
+            found.append([*passes.pool(planes, weights, over_channels=True, dtype=torch.float32)])
     for others in found[1:]:
         assert all(torch.equal(*pair) for pair in zip(found[0], others, strict=True))
 

@@ -148,24 +148,25 @@ def _weights(given: Tensor | None, planes: Tensor, *, over_channels: bool) -> Te
     return planes.new_ones((b, t, c if over_channels else p), dtype=torch.float32)
 
 
-def reduce(planes: Tensor, weights: Tensor | None, *, over_channels: bool) -> tuple[Tensor, Tensor]:
-    """Return sums and maxima of weighted planes in float32, over channels `(B, T, P)` or over places `(B, T, C)`.
+def pool(planes: Tensor, weights: Tensor | None, *, over_channels: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return averages and maxima of weighted planes in a type, over channels `(B, T, P)` or over places `(B, T, C)`.
 
-    `weights` belong to what is summed over: rows or maps; without them each is one.
+    `weights` belong to what is pooled: rows or maps; without them each is one.
     """
     layout, weights = _Layout.of(planes), _weights(weights, planes, over_channels=over_channels)
-    passes, x = layout.functions, layout.features(planes)
+    x = layout.features(planes)
     if over_channels == layout.channels_inner:
         shape = (*planes.shape[:2], layout.shape.outer)
         sums, maxima = (planes.new_empty(shape, dtype=torch.float32) for _ in range(2))
-        layout.run(passes.reduce_inner, x, weights, sums, maxima)
-        return sums, maxima
-    sums, maxima = layout.chunks(), layout.chunks()
-    layout.run(passes.reduce_outer, x, weights, sums, maxima)
-    return sums.sum(2), maxima.amax(2)
+        layout.run(layout.functions.reduce_inner, x, weights, sums, maxima)
+    else:
+        sums, maxima = layout.chunks(), layout.chunks()
+        layout.run(layout.functions.reduce_outer, x, weights, sums, maxima)
+        sums, maxima = sums.sum(2), maxima.amax(2)
+    return sums.div_(planes.shape[2 if over_channels else 3]).to(dtype), maxima.to(dtype)
 
 
-def reduce_backward(
+def pool_backward(
     planes: Tensor,
     weights: Tensor | None,
     maxima: Tensor,
