@@ -110,15 +110,9 @@ def _draw(folder: Path, num_videos: int, seed: int, console: Console) -> Path:
 def _train_and_measure(name: str, config: RunConfig, manifest: Path, run: Path, cache: FrameCache) -> Row:
     train(config, data=manifest, val=None, out=run, resume=True, cache=cache)
     measured = measure(run, data=manifest, split="test", num_workers=0, cache=cache)
-    speeds = [row["clips_per_second"] for row in read_metrics(run)]
-    return Row(
-        name=name,
-        top1=measured.metrics.top1,
-        top5=measured.metrics.top5,
-        gflops=measured.cost.gflops,
-        params=measured.cost.params,
-        train_clips_per_second=statistics.median(speeds),
-    )
+    metrics, cost = measured.metrics, measured.cost
+    speed = statistics.median(row["clips_per_second"] for row in read_metrics(run))
+    return Row(name, metrics.top1, metrics.top5, cost.gflops, cost.params, train_clips_per_second=speed)
 
 
 def _examples(run: Path, manifest: Path, out: Path) -> list[Example]:
@@ -129,17 +123,12 @@ def _examples(run: Path, manifest: Path, out: Path) -> list[Example]:
     for video in videos:
         first_of_class.setdefault(video.label, video)
     examples = []
-    for video in list(first_of_class.values())[:NUM_EXAMPLES]:
+    for label, video in list(first_of_class.items())[:NUM_EXAMPLES]:
+        pictures = out / video.path.stem
         found = predict(checkpoint, video.path, top=1)
-        explain(checkpoint, video.path, out=out / video.path.stem)
+        explain(checkpoint, video.path, out=pictures)
         examples.append(
-            Example(
-                video=video.path,
-                label=checkpoint.classes[video.label],
-                prediction=found.classes[0],
-                probability=found.probabilities[0],
-                pictures=out / video.path.stem,
-            )
+            Example(video.path, checkpoint.classes[label], found.classes[0], found.probabilities[0], pictures)
         )
     return examples
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from w3action.config import ConfigError, RunConfig
-from w3action.runs.folder import claim, read_run, write_bad_videos
+from w3action.runs.folder import claim, read_metrics, read_run, read_run_file, write_bad_videos, write_metrics
 
 
 def test_a_claimed_folder_gives_back_its_settings(tmp_path):
@@ -38,3 +38,14 @@ def test_bad_videos_are_listed_only_if_there_are_any(tmp_path):
     assert not list(tmp_path.iterdir())
     write_bad_videos(tmp_path, [("a,b.mp4", "empty")])
     assert (tmp_path / "bad_videos.csv").read_text() == 'path,reason\n"a,b.mp4",empty\n'
+
+
+def test_an_imported_run_has_no_settings(tmp_path):
+    assert read_run_file(tmp_path) is None
+
+
+def test_epochs_of_different_numbers_are_read_back(tmp_path):
+    history = [{"epoch": 1.0, "loss": 0.1 + 0.2}, {"epoch": 2.0, "loss": 1e-9, "val_top1": 50.0}]
+    write_metrics(tmp_path, history)
+    assert (tmp_path / "metrics.csv").read_text().splitlines()[0] == "epoch,loss,val_top1"
+    assert read_metrics(tmp_path) == history

@@ -6,11 +6,13 @@ import torch
 from safetensors.torch import load_file
 
 from w3action.config import DataConfig, ModelConfig, RunConfig
-from w3action.data import ManifestError
+from w3action.data import ManifestError, read_manifest
 from w3action.evaluate import UnreadableVideosError
 from w3action.models.for_inference import for_inference
+from w3action.runs.checkpoint import load_checkpoint
 from w3action.runs.measure import measure
 from w3action.train import train
+from w3action.use.predict import predict
 
 TINY = RunConfig(
     model=ModelConfig(name="tsm_small"),
@@ -65,6 +67,24 @@ def test_scores_are_those_of_the_network_as_it_was_trained(run, tabletop, tmp_pa
     error = (scores - expected).abs().max()
     assert (0 < error < 1e-4) if not bf16 else (1e-4 < error < 0.1)
     assert json.loads(folded.report.read_text())["precision"] == ("bfloat16" if bf16 else "float32")
+
+
+def test_predictions_are_of_the_network_that_is_measured(run, tabletop, tmp_path, monkeypatch):
+    prepared = []
+
+    def prepare(model, **how):
+        prepared.append(for_inference(model, **how))
+        return prepared[-1]
+
+    monkeypatch.setattr("w3action.runs.checkpoint.for_inference", prepare)
+    measured = measure(run, data=tabletop, split="test", num_workers=0, out=tmp_path)
+    expected = load_file(measured.scores)["scores"].softmax(dim=1)
+    checkpoint = load_checkpoint(run, device="cpu")
+    for video, row in zip(read_manifest(tabletop, split="test").videos[:2], expected, strict=False):
+        found = predict(checkpoint, video.path, top=16)
+        order = [checkpoint.classes.index(name) for name in found.classes]
+        assert torch.tensor(found.probabilities) == pytest.approx(row[order], abs=1e-6)
+    assert len(prepared) == 2, "once for each checkpoint, however many videos are predicted"
 
 
 def test_costs_count_every_view_at_its_own_size(run, tabletop):

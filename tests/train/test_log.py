@@ -27,3 +27,11 @@ def test_metrics_may_differ_from_epoch_to_epoch(log):
     log.epoch(rows[0], rows[:1])
     log.epoch(rows[1], rows)
     assert read_metrics(log.out) == rows
+
+
+def test_a_warning_is_said_once(log, capsys):
+    for message in ("a.mp4 is empty", "b.mp4 is empty", "a.mp4 is empty"):
+        log.warn(message)
+    said = capsys.readouterr().out
+    assert said.count("a.mp4") == 1
+    assert said.count("b.mp4") == 1

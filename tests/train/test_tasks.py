@@ -50,7 +50,7 @@ def test_stage_one_is_cross_entropy_of_the_mean_of_frame_logits(label_smoothing)
 
 
 def test_cross_entropy_is_computed_in_float32():
-    loss = PlainTask(network()).classification(torch.randn(2, 3, dtype=torch.bfloat16), LABELS)
+    loss = PlainTask(network()).classify(torch.randn(2, 3, dtype=torch.bfloat16), LABELS).losses["cross_entropy"]
     assert loss.dtype == torch.float32
 
 
@@ -195,9 +195,9 @@ def test_several_labellings_add_the_cross_entropies_of_their_logits():
     labels = torch.tensor([[0, 4], [1, 3], [0, 2], [1, 4]])  # ids count through
     task = PlainTask(network(), sizes=(2, 3))
     by_hand = F.cross_entropy(logits[:, :2], labels[:, 0]) + F.cross_entropy(logits[:, 2:], labels[:, 1] - 2)
-    torch.testing.assert_close(task.classification(logits, labels), by_hand)
+    torch.testing.assert_close(task.classify(logits, labels).losses["cross_entropy"], by_hand)
 
 
 def test_labellings_must_be_as_many_as_their_sizes():
     with pytest.raises(ValueError, match=r"labels of shape \(2,\) are given for 2 labellings"):
-        PlainTask(network(), sizes=(2, 1)).classification(torch.randn(2, 3), torch.tensor([0, 1]))
+        PlainTask(network(), sizes=(2, 1)).classify(torch.randn(2, 3), torch.tensor([0, 1]))

@@ -24,18 +24,15 @@ def parameter_groups(
         Groups with `params`, `weight_decay`, `name` and `lr_scale`, the factor on the learning rate; empty groups
         are left out.
     """
-    groups: dict[str, dict[str, Any]] = {
-        "weights": {"lr_scale": 1.0, "weight_decay": weight_decay},
-        "biases": {"lr_scale": 2.0, "weight_decay": 0.0},
-        "norms": {"lr_scale": 1.0, "weight_decay": 0.0},
-        "classifier weight": {"lr_scale": 5.0, "weight_decay": weight_decay},
-        "classifier bias": {"lr_scale": 10.0, "weight_decay": 0.0},
+    kinds = {  # factor on the learning rate, weight decay
+        "weights": (1.0, weight_decay),
+        "biases": (2.0, 0.0),
+        "norms": (1.0, 0.0),
+        "classifier weight": (5.0, weight_decay),
+        "classifier bias": (10.0, 0.0),
     }
+    params: dict[str, list[nn.Parameter]] = {kind: [] for kind in kinds}
     classifier_modules = set(classifier.modules())
-    for group in groups.values():
-        group["params"] = []
-        if not rates:
-            group["lr_scale"] = 1.0
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             if not parameter.requires_grad:
@@ -47,8 +44,12 @@ def parameter_groups(
                 kind = "norms"
             else:
                 kind = "biases" if is_bias else "weights"
-            groups[kind]["params"].append(parameter)
-    return [{"name": name, **group} for name, group in groups.items() if group["params"]]
+            params[kind].append(parameter)
+    return [
+        {"name": kind, "params": params[kind], "lr_scale": scale if rates else 1.0, "weight_decay": decay}
+        for kind, (scale, decay) in kinds.items()
+        if params[kind]
+    ]
 
 
 def build_optimizer(

@@ -59,13 +59,12 @@ class PlainTask(nn.Module):
 
     def forward(self, clips: Float[Tensor, "b c t h w"], labels: Int[Tensor, "b *labellings"]) -> TaskOutput:
         """Compute the losses of a batch."""
-        logits = self.model(clips)
-        losses = {"cross_entropy": self.classification(logits, labels)}
-        return TaskOutput(losses, are_right(logits, labels, self.sizes))
+        return self.classify(self.model(clips), labels)
 
-    def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def classify(self, logits: Float[Tensor, "b k"], labels: Int[Tensor, "b *labellings"]) -> TaskOutput:
         """Return the cross-entropy, added over labellings, in float32 whatever the autocast type."""
-        return cross_entropy(logits, labels, self.sizes, label_smoothing=self.label_smoothing)
+        loss = cross_entropy(logits, labels, self.sizes, label_smoothing=self.label_smoothing)
+        return TaskOutput({"cross_entropy": loss}, are_right(logits, labels, self.sizes))
 
 
 class MatureFeatureTask(PlainTask):
@@ -112,12 +111,9 @@ class MatureFeatureTask(PlainTask):
         with torch.inference_mode():  # the loss may read its tensors, but autograd could not keep them
             mature = self.mature_features(clips).maps
         maps = self.model.forward_features(clips).maps
-        logits = self.model.forward_head(maps, clips=clips)
-        losses = {
-            "cross_entropy": self.classification(logits, labels),
-            "mature_features": self.weight * feature_distance(maps, mature, reduction=self.reduction),
-        }
-        return TaskOutput(losses, are_right(logits, labels, self.sizes))
+        output = self.classify(self.model.forward_head(maps, clips=clips), labels)
+        output.losses["mature_features"] = self.weight * feature_distance(maps, mature, reduction=self.reduction)
+        return output
 
 
 def feature_distance(
