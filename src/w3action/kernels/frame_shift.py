@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from w3action.kernels.dispatch import SMALL_BYTES, Form, Forms, differentiable, form_of
-from w3action.kernels.layout import as_planes, empty_features
+from w3action.kernels.planes import as_planes, empty_features
 
 
 def shift_frames(x: Float[Tensor, "b c t h w"], *, from_next: int, from_previous: int) -> Float[Tensor, "b c t h w"]:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from w3action.kernels.dispatch import Form, Forms, derivative, differentiable, form_of
-from w3action.kernels.layout import as_planes, empty_features, sums_in
+from w3action.kernels.planes import as_planes, empty_features, sums_in
 from w3action.kernels.native import passes
 
 

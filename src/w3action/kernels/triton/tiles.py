@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from w3action.kernels.layout import sums_in
+from w3action.kernels.planes import sums_in
 
 TILE = 4096  # numbers a program holds at once: 32 for each of its 128 threads
 ENOUGH_PROGRAMS = 256  # about two for each multiprocessor of the GPUs that networks train on
