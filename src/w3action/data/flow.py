@@ -21,11 +21,12 @@ section 3; "Temporal Segment Networks" (Wang et al., ECCV 2016), section 3.2, fo
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from w3action.data.clip import Clip, Frames
@@ -40,69 +41,55 @@ LEVELS_PER_PIXEL = 127 / MAX_PIXELS
 STD = 0.226  # of levels / 255, as ImageNet's deviations are given
 
 
-class StoredFlow:
-    """Stacks of flows that lie in a folder as images: their `Frames`.
+@dataclass(frozen=True)
+class ComputedFlow:
+    """The flows of an opened video, computed as they are asked for; `name` is for errors."""
 
-    Args:
-        images: the flows of a video or of its span.
-        short_side: what they are scaled to, in pixels; None leaves them.
-    """
+    frames: Frames
+    name: str
 
-    def __init__(self, images: FlowImages, *, short_side: int | None):
-        self.images, self.short_side = images, short_side
+    def __len__(self) -> int:
+        """Return the number of flows: one less than frames, but at least one."""
+        return max(1, self.frames.count - 1)
+
+    def read(self, flows: Int64[np.ndarray, " n"]) -> tuple[UInt8[np.ndarray, "n h w 2"], Float64[Tensor, " n"]]:
+        """Compute the levels of these flows, sorted and each once, and take the times of the frames where they begin.
+
+        Raises:
+            DecodeError: a damaged video; frames too small for flow.
+            ValueError: OpenCV is not installed.
+        """
+        afters = np.minimum(flows + 1, self.frames.count - 1)
+        numbers = np.union1d(flows, afters)
+        clip = self.frames.read(numbers)
+        before, after = (np.searchsorted(numbers, frames).tolist() for frames in (flows, afters))
+        try:
+            levels = to_levels(compute_flows(clip.frames, list(zip(before, after, strict=True))))
+        except FrameSizeError as error:
+            raise DecodeError(self.name, str(error), "give larger ones") from error
+        return levels, clip.pts_seconds[before]
+
+
+class FlowStacks:
+    """Stacks of successive flows, stored or computed: the `Frames` of modality "flow", at the times of first frames."""
+
+    def __init__(self, source: FlowImages | ComputedFlow):
+        self.source = source
 
     @property
     def count(self) -> int:
         """Number of flows."""
-        return len(self.images)
+        return len(self.source)
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Clip:
-        """Read the stacks that begin with these flows, (10, t, h, w); times are those of their first frames.
-
-        Raises:
-            DecodeError: stored flow that is damaged.
-            ValueError: no indices, or some outside of [0, count).
-        """
+        """Read the stacks that begin with these flows, (10, t, h, w); see `Frames.read`."""
         starts = check_indices(indices, count=self.count)
-        stacks = successive(starts, num_flows=self.count)
-        wanted, places = np.unique(stacks, return_inverse=True)
-        levels = self.images.read(wanted, short_side=self.short_side)
-        return Clip(frames=_stack(levels, places.reshape(stacks.shape)), pts_seconds=self.images.seconds(starts))
-
-
-class ComputedFlow:
-    """Stacks of flows computed from the frames of an opened video: their `Frames`; `name` is for errors."""
-
-    def __init__(self, frames: Frames, *, name: str):
-        self.frames, self.name = frames, name
-
-    @property
-    def count(self) -> int:
-        """Number of flows: one less than frames, but at least one."""
-        return max(1, self.frames.count - 1)
-
-    def read(self, indices: Sequence[int] | np.ndarray) -> Clip:
-        """Compute the stacks that begin with these flows, (10, t, h, w); times are those of their first frames.
-
-        Raises:
-            DecodeError: a damaged video; frames too small for flow.
-            ValueError: no indices, or some outside of [0, count); OpenCV is not installed.
-        """
-        starts = check_indices(indices, count=self.count)
-        stacks = successive(starts, num_flows=self.count)
-        wanted, places = np.unique(stacks, return_inverse=True)
-        afters = np.minimum(wanted + 1, self.frames.count - 1)
-        numbers = np.union1d(wanted, afters)
-        clip = self.frames.read(numbers)
-        pairs = zip(np.searchsorted(numbers, wanted).tolist(), np.searchsorted(numbers, afters).tolist(), strict=True)
-        try:
-            levels = to_levels(compute_flows(clip.frames, list(pairs)))
-        except FrameSizeError as error:
-            raise DecodeError(self.name, str(error), "give larger ones") from error
-        return Clip(
-            frames=_stack(levels, places.reshape(stacks.shape)),
-            pts_seconds=clip.pts_seconds[torch.from_numpy(np.searchsorted(numbers, starts))],
-        )
+        wanted, places = np.unique(successive(starts, num_flows=self.count), return_inverse=True)
+        levels, seconds = self.source.read(wanted)
+        places = torch.from_numpy(places.reshape(-1, FLOWS_PER_SEGMENT))
+        stacks = torch.from_numpy(levels)[places]  # (t, 5, h, w, 2)
+        frames = stacks.permute(1, 4, 0, 2, 3).flatten(0, 1)  # channels x1, y1, x2, y2, ...
+        return Clip(frames=frames, pts_seconds=seconds[places[:, 0]])
 
 
 def successive(starts: Int64[np.ndarray, " t"], *, num_flows: int) -> Int64[np.ndarray, "t 5"]:
@@ -191,8 +178,3 @@ def normalize_flow(
     """Levels to what a network sees: (level - 128) / (255 * 0.226), float32, contiguous."""
     floats = torch.empty(levels.shape, dtype=torch.float32, device=levels.device).copy_(levels)
     return floats.sub_(ZERO_LEVEL).div_(255 * STD)
-
-
-def _stack(levels: UInt8[np.ndarray, "n h w 2"], places: Int64[np.ndarray, "t 5"]) -> UInt8[Tensor, "10 t h w"]:
-    stacks = torch.from_numpy(levels)[torch.from_numpy(places)]  # (t, 5, h, w, 2)
-    return stacks.permute(1, 4, 0, 2, 3).flatten(0, 1)  # channels x1, y1, x2, y2, ...
