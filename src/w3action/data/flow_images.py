@@ -64,7 +64,7 @@ class FlowImages:
 def find_flow_images(video: Video, *, short_side: int | None = None) -> FlowImages | None:
     """Find the stored flow of a video, or of its span; None where `video.path` is no folder that holds any.
 
-    A span of n frames has n - 1 flows (and one if it has one frame).
+    A span of n frames has n - 1 flows (and one if it has one frame). The images are read at `short_side`.
 
     Raises:
         DecodeError: an x image without its y image or the other way; a span in seconds, which images cannot tell, or
@@ -90,8 +90,8 @@ def find_flow_images(video: Video, *, short_side: int | None = None) -> FlowImag
     order = order[first : first + count]
     if not order:
         raise DecodeError(video.path, f"no flow from frame {first} on", f"it holds {len(x)} flows, correct the span")
-    paths = (tuple(numbered[number] for number in order) for numbered in (x, y))
-    return FlowImages(video.path, *paths, first, fps=video.fps or NOMINAL_FPS, short_side=short_side)
+    x_paths, y_paths = (tuple(numbered[number] for number in order) for numbered in (x, y))
+    return FlowImages(video.path, x_paths, y_paths, first, fps=video.fps or NOMINAL_FPS, short_side=short_side)
 
 
 Numbered = Mapping[int, Path]
@@ -105,10 +105,11 @@ def _find(folder: Path) -> tuple[Numbered, Numbered] | None:
             named[match[1].lower()][int(match[2])] = child
     if named["x"] or named["y"]:
         return named["x"], named["y"]
-    inside = (folder / "u", folder / "v")
-    beside = (folder, folder.parent.parent / "v" / folder.name)
-    for u, v in (inside, beside):
-        if u.is_dir() and v.is_dir() and (u == inside[0] or folder.parent.name == "u"):
+    pairs = [(folder / "u", folder / "v")]
+    if folder.parent.name == "u":
+        pairs.append((folder, folder.parent.parent / "v" / folder.name))
+    for u, v in pairs:
+        if u.is_dir() and v.is_dir():
             return _numbered(u), _numbered(v)
     return None
 

@@ -118,17 +118,19 @@ def read_manifest(
     if not source.exists():
         raise ManifestError(f"{source}: no such file or folder; give a folder of class folders, a .csv or a .parquet")
     rows = _read_folder(source) if source.is_dir() else read_table(source, label_column=label_column)
-    class_list = find_class_list(source, label_column)
-    names, labels = _resolve(
-        rows,
-        source=source,
-        classes=classes,
-        listed=read_classes(class_list),
-        by_id=label_column == "label" or class_list.name != "classes.txt",
-    )
-    videos = tuple(
-        Video(path=row.path, label=label, split=row.split, **row.place) for row, label in zip(rows, labels, strict=True)
-    )
+    found = {row.label for row in rows}
+    names = _find_classes(source, label_column, found) if classes is None else tuple(classes)
+    if len(set(names)) != len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ManifestError(f"the class {twice!r} is listed twice among {len(names)} classes: list each once")
+    ids = _ids_of(found, names)
+    strange = [row.label for row in rows if row.label not in ids]
+    if strange:
+        raise ManifestError(
+            f"{source}: the label {strange[0]!r} is not among the {len(names)} classes ({len(strange)} such "
+            "rows); give classes that list all labels, or none"
+        )
+    videos = tuple(Video(row.path, ids[row.label], split=row.split, **row.place) for row in rows)
     manifest = Manifest(videos=videos, classes=names, source=source)
     return manifest if split is None else manifest.split(split)
 
@@ -208,35 +210,18 @@ def _first_line(table: Path) -> list[str]:
         return file.readline().strip().split(",")
 
 
-def _resolve(
-    rows: Sequence[Row],
-    *,
-    source: Path,
-    classes: Sequence[str] | None,
-    listed: tuple[str, ...],
-    by_id: bool,
-) -> tuple[tuple[str, ...], list[int]]:
-    """Return class names, and the class id of every row (listed: classes.txt; by_id: whether ids may index it)."""
-    found = {row.label for row in rows}
-    sorted_found = tuple(sorted(found, key=int if all(map(_is_id, found)) else None))
-    if classes is not None:
-        names = tuple(classes)
-    else:
-        names = listed if found <= _labels_of(listed, found if by_id else set()).keys() else sorted_found
-    if len(set(names)) != len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise ManifestError(f"the class {twice!r} is listed twice among {len(names)} classes: list each once")
-    ids = _labels_of(names, found)
-    strange = [row.label for row in rows if row.label not in ids]
-    if strange:
-        raise ManifestError(
-            f"{source}: the label {strange[0]!r} is not among the {len(names)} classes ({len(strange)} such "
-            "rows); give classes that list all labels, or none"
-        )
-    return names, [ids[row.label] for row in rows]
+def _find_classes(source: Path, label_column: str, found: set[str]) -> tuple[str, ...]:
+    """Return the classes listed beside the videos if those are all labels found, else the labels, sorted."""
+    class_list = find_class_list(source, label_column)
+    listed = read_classes(class_list)
+    # Numbers are ids in a list of their own column's classes, and not in one of another column's.
+    is_own = label_column == "label" or class_list.name != "classes.txt"
+    if found <= _ids_of(found if is_own else set(), listed).keys():
+        return listed
+    return tuple(sorted(found, key=int if all(map(_is_id, found)) else None))
 
 
-def _labels_of(names: tuple[str, ...], found: set[str]) -> dict[str, int]:
+def _ids_of(found: set[str], names: tuple[str, ...]) -> dict[str, int]:
     """Return the class id of each label: by name, or the number itself if all labels are numbers and none is a name."""
     if found and all(map(_is_id, found)) and not found & set(names):
         return {label: int(label) for label in found if int(label) < len(names)}

@@ -47,7 +47,8 @@ def read_further_columns(source: Path) -> list[dict[str, str]]:
         if field.name and field.name not in known and _is_text(field.type) and first.column_names.count(field.name) == 1
     ]
     table = open_table(source, dict.fromkeys(names, pa.string())).select(names)
-    rows = table.cast(pa.schema([(name, pa.string()) for name in names])).to_pylist()
+    texts = pa.schema([(name, pa.string()) for name in names])
+    rows = table.cast(texts).to_pylist() if names else [{}] * table.num_rows
     return [{name: text for name, text in row.items() if text} for row in rows]
 
 
@@ -107,9 +108,9 @@ def read_table(source: Path, *, label_column: str) -> list[Row]:
     return rows
 
 
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
     if pa.types.is_floating(column.type):  # tables written by pandas say NaN for nothing
-        column = pc.if_else(pc.is_nan(column), None, column)
+        return pc.cast(pa.array(column.to_numpy(), column.type, from_pandas=True), kind)
     return pc.cast(column, kind)
 
 

@@ -63,8 +63,7 @@ class TrainTransform:
     modality: Modality = "rgb"
 
     def __post_init__(self):
-        _check_size(size=self.size)
-        _check_modality(self.modality)
+        _check(self.modality, size=self.size)
         if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
             raise ValueError(
                 f"scales are {self.scales} but must lie in (0, 1]: give for example (1, 0.875, 0.75, 0.66)"
@@ -124,8 +123,7 @@ class TestTransform:
     modality: Modality = "rgb"
 
     def __post_init__(self):
-        _check_size(size=self.size, resize=self.resize)
-        _check_modality(self.modality)
+        _check(self.modality, size=self.size, resize=self.resize)
         if self.crops not in ("center", "full", "ten"):
             raise ValueError(f"crops is {self.crops!r} but must be 'center', 'full' or 'ten': 'center' is one view")
         if self.size > self.resize and self.crops != "full":
@@ -207,12 +205,9 @@ def _normalize(frames: Tensor, modality: Modality) -> Tensor:
     return normalize_flow(frames) if modality == "flow" else normalize(frames)
 
 
-def _check_modality(modality: str) -> None:
-    if modality not in NUM_CHANNELS:
-        raise ValueError(f"modality is {modality!r} but must be one of {', '.join(NUM_CHANNELS)}: 'rgb' is usual")
-
-
-def _check_size(**pixels: int) -> None:
+def _check(modality: str, **pixels: int) -> None:
     for name, value in pixels.items():
         if value < 1:
             raise ValueError(f"{name} is {value} pixels but must be at least 1: give for example 224")
+    if modality not in NUM_CHANNELS:
+        raise ValueError(f"modality is {modality!r} but must be one of {', '.join(NUM_CHANNELS)}: 'rgb' is usual")
