@@ -19,8 +19,7 @@ section 3; "Temporal Segment Networks" (Wang et al., ECCV 2016), section 3.2, fo
 8 bits; "Fast Optical Flow using Dense Inverse Search" (Kroeger et al., ECCV 2016). What differs: the two used TV-L1.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,16 +113,18 @@ def compute_flows(frames: UInt8[Tensor, "3 t h w"], pairs: Sequence[tuple[int, i
     images = frames.permute(1, 2, 3, 0).contiguous().numpy()  # (t, h, w, 3)
     grays = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
     flows = np.zeros((len(pairs), *images.shape[1:3], 2), np.float32)
-    with _one_thread(cv2):
+    num_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
         estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        for place, (before, after) in enumerate(pairs):
-            if before == after:
-                continue
-            try:
-                flows[place] = estimator.calc(grays[before], grays[after], None)
-            except cv2.error as error:
-                height, width = images.shape[1:3]
-                raise FrameSizeError(f"frames of {width}x{height} pixels are too small for optical flow") from error
+        for flow, (before, after) in zip(flows, pairs, strict=True):
+            if before != after:
+                flow[...] = estimator.calc(grays[before], grays[after], None)
+    except cv2.error as error:
+        height, width = images.shape[1:3]
+        raise FrameSizeError(f"frames of {width}x{height} pixels are too small for optical flow") from error
+    finally:
+        cv2.setNumThreads(num_threads)
     return flows
 
 
@@ -141,16 +142,6 @@ def import_opencv() -> Any:
             "flow_x_00001.jpg, flow_y_00001.jpg, ..."
         ) from error
     return cv2
-
-
-@contextmanager
-def _one_thread(cv2: Any) -> Iterator[None]:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def to_levels(flows: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:

@@ -34,8 +34,6 @@ TIMEOUT_SECONDS = 60
 class FetchError(OSError):
     """Something remote could not be fetched whole: one line that names it, what failed and what to try."""
 
-    refused = False  # whether the other side said no, as opposed to not being reached
-
 
 def is_url(source: str | os.PathLike[str]) -> bool:
     """Whether this names something remote: SCHEME://..., or "pipe:", which is then refused."""
@@ -71,7 +69,7 @@ def mirror_index(url: str, *, cache: Path | None = None) -> Path:
         try:
             fresh = _fetch(url, folder / "index.parquet.part")
         except FetchError as error:
-            if error.refused or not (folder / ORIGIN_NAME).exists():
+            if _is_refusal(error.__cause__) or not (folder / ORIGIN_NAME).exists():
                 raise
             return index
         shards = _shards_of(fresh, url=url)
@@ -156,9 +154,7 @@ def _fetch(url: str, part: Path, *, num_bytes: int | None = None, sha256: str | 
             part.unlink(missing_ok=True)
             if pause is None or _is_refusal(error):
                 reason = " ".join(str(error).split())
-                failed = FetchError(f"{url}: cannot be fetched ({reason}); check the address, or try again")
-                failed.refused = _is_refusal(error)
-                raise failed from error
+                raise FetchError(f"{url}: cannot be fetched ({reason}); check the address, or try again") from error
             time.sleep(pause)
     return part
 
@@ -191,8 +187,8 @@ def _open_url(url: str) -> Any:
     return cast(Any, fsspec.open(url, "rb")).open()
 
 
-def _is_refusal(error: Exception) -> bool:
-    """Whether trying again is of no use."""
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether the other side said no, as opposed to not being reached: trying again is of no use."""
     if isinstance(error, urllib.error.HTTPError):
         return 400 <= error.code < 500 and error.code not in (408, 429)
     return isinstance(error, (FileNotFoundError, PermissionError, ValueError, ImportError))

@@ -81,10 +81,9 @@ class TrainTransform:
         flipped = rng.random() < self.flip_probability
         if flipped:
             frames = _mirror(frames, self.modality)
-        if self.color_jitter == 0:
-            return _normalize(frames, self.modality)[None], flipped
-        factors = rng.uniform(1 - self.color_jitter, 1 + self.color_jitter, size=3)
-        return normalize(_jitter(frames, *factors.tolist()))[None], flipped
+        if self.color_jitter:
+            frames = _jitter(frames, *rng.uniform(1 - self.color_jitter, 1 + self.color_jitter, size=3).tolist())
+        return _normalize(frames, self.modality)[None], flipped
 
     def draw_crop(self, width: int, height: int, *, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """Draw (x, y, crop width, crop height) in pixels for frames of this size."""
