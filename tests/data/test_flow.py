@@ -13,6 +13,7 @@ from w3action.data.flow import (
     LEVELS_PER_PIXEL,
     ZERO_LEVEL,
     ComputedFlow,
+    FlowStacks,
     FrameSizeError,
     compute_flows,
     mirror_flow,
@@ -51,7 +52,7 @@ class OpenedFrames:
 
 
 def flow_of(frames):
-    return ComputedFlow(OpenedFrames(frames), name="drawn.mp4")
+    return FlowStacks(ComputedFlow(OpenedFrames(frames), name="drawn.mp4"))
 
 
 STEPS = [(3, 0), (0, 2), (-3, 1), (1, -4), (2, 2), (-1, -1), (4, 0)]
@@ -86,7 +87,7 @@ def test_a_segment_holds_five_successive_flows_and_the_last_repeats():
 
 def test_there_is_one_flow_less_than_frames_and_only_the_frames_of_its_stacks_are_read():
     opened = OpenedFrames(moving([(1, 0), (-1, 0)] * 24 + [(1, 0)], size=32))
-    flow = ComputedFlow(opened, name="drawn.mp4")
+    flow = FlowStacks(ComputedFlow(opened, name="drawn.mp4"))
     assert (opened.count, flow.count) == (50, 49)
     flow.read([2])
     assert opened.asked == [2, 3, 4, 5, 6, 7]

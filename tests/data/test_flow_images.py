@@ -40,7 +40,7 @@ def folder(request, tmp_path):
 def test_every_layout_gives_the_flows_in_order(folder):
     stored = find_flow_images(Video(path=folder, label=0))
     assert len(stored) == 12
-    levels = stored.read(np.arange(12), short_side=None)
+    levels, _ = stored.read(np.arange(12))
     assert levels.shape == (12, 30, 40, 2)
     for place in range(12):
         assert levels[place, 0, 0].tolist() == [level("x", place + 1), level("y", place + 1)]
@@ -83,8 +83,9 @@ def test_numbers_are_read_whatever_their_width(number, axis, prefix):
 def test_a_span_in_frames_takes_its_flows(folder):
     stored = find_flow_images(Video(path=folder, label=0, first_frame=3, num_frames=4))
     assert len(stored) == 3
-    assert stored.read(np.arange(3), short_side=None)[:, 0, 0, 0].tolist() == [level("x", n) for n in (4, 5, 6)]
-    assert stored.seconds(np.array([0])).tolist() == [0.1]
+    levels, seconds = stored.read(np.arange(3))
+    assert levels[:, 0, 0, 0].tolist() == [level("x", n) for n in (4, 5, 6)]
+    assert seconds[0].item() == 0.1
     assert len(find_flow_images(Video(path=folder, label=0, first_frame=3, num_frames=1))) == 1
 
 

@@ -75,18 +75,19 @@ def test_what_is_no_shard_is_named(shard):
         open_member(shard.parent, offset=0, size=1)
 
 
-def test_descriptors_are_few_and_members_outlive_the_table(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards_module, "MAX_OPEN_SHARDS", 3)
+def test_descriptors_are_few_and_members_outlive_the_table(tmp_path):
+    shards_module._open_shard.cache_clear()
+    num_shards = shards_module.MAX_OPEN_SHARDS + 8
     before = len(os.listdir("/dev/fd"))
     members = []
-    for number in range(8):
+    for number in range(num_shards):
         path = tmp_path / f"{number}.tar"
         path.write_bytes(bytes([number]) * 10)
         members += [open_member(path, offset=0, size=10) for _ in range(2)]
-    assert len(os.listdir("/dev/fd")) <= before + 8  # one a shard, not one a member
-    assert [member.read(1)[0] for member in members] == [number for number in range(8) for _ in range(2)]
+    assert len(os.listdir("/dev/fd")) <= before + num_shards  # one a shard, not one a member
+    assert [member.read(1)[0] for member in members] == [number for number in range(num_shards) for _ in range(2)]
     del members
-    assert len(os.listdir("/dev/fd")) <= before + 3
+    assert len(os.listdir("/dev/fd")) <= before + shards_module.MAX_OPEN_SHARDS
 
 
 def test_a_shard_written_anew_is_read_anew(tmp_path):

@@ -1,9 +1,8 @@
 """From files to batches: manifests, decoding, sampling, transforms and loading of labelled videos.
 
-The way of a sample: `read_manifest` lists videos, `decode` reads the frames that a function of `sampling`
-picks, a transform makes float views, and `collate` stacks them to a `ClipBatch`. Data sets are made by `prepare`
-(of what was downloaded), looked after by `check_videos`, packed by `pack_manifest`. Nothing here imports the rest of
-w3action.
+The way of a sample: `read_manifest` lists videos, `open_frames` opens one and reads the frames that a function of
+`sampling` picks, a transform makes float views of them, and `collate` stacks samples to a `ClipBatch`. Data sets are
+made, packed and checked one floor above, in `w3action.datasets`.
 """
 
 from w3action.data.cache import FrameCache

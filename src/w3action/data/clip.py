@@ -1,6 +1,6 @@
 """What flows through the data room: decoded clips, samples, bad videos and batches.
 
-`decode` gives a `Clip` (uint8 frames with their times), a transform makes float views of it, a data set wraps
+An opened video gives a `Clip` (uint8 frames with their times), a transform makes float views of it, a data set wraps
 them as a `Sample` (or tells of a `BadVideo`), and `collate` stacks samples to a `ClipBatch`.
 
 Axes, everywhere in this package: b samples, v views (clips x crops, clip-major), c channels (RGB, or the x and y of

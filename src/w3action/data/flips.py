@@ -66,16 +66,17 @@ def find_flip_pairs(classes: Sequence[str]) -> FlipMap:
         twice = next(name for index, name in enumerate(classes) if exact[name] != index)
         raise ValueError(f"the class {twice!r} is listed twice among {len(classes)}: give each class one name")
     loose = {_key(name): index for index, name in enumerate(classes)}
-    permutation = list(range(len(classes)))
-    sided = [index for index, name in enumerate(classes) if _SIDE.search(name)]
-    for index in sided:
-        mirrored = mirror_name(classes[index])
-        permutation[index] = exact.get(mirrored, loose.get(_key(mirrored), index))
-    lonely = [index for index in sided if permutation[index] == index or permutation[permutation[index]] != index]
-    for index in lonely:
-        permutation[index] = index
-    pairs = tuple((a, b) for a, b in enumerate(permutation) if a < b)
-    return FlipMap(permutation=tuple(permutation), pairs=pairs, unpaired=tuple(classes[index] for index in lonely))
+    mirrors = {}  # of each class that names a side: the class of its mirrored name, or itself
+    for index, name in enumerate(classes):
+        if _SIDE.search(name):
+            mirrored = mirror_name(name)
+            mirrors[index] = exact.get(mirrored, loose.get(_key(mirrored), index))
+    swaps = {index: other for index, other in mirrors.items() if other != index and mirrors.get(other) == index}
+    return FlipMap(
+        permutation=tuple(swaps.get(index, index) for index in range(len(classes))),
+        pairs=tuple((a, b) for a, b in swaps.items() if a < b),
+        unpaired=tuple(classes[index] for index in mirrors if index not in swaps),
+    )
 
 
 def _plain(word: str) -> str:

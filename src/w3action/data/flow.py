@@ -19,13 +19,13 @@ section 3; "Temporal Segment Networks" (Wang et al., ECCV 2016), section 3.2, fo
 8 bits; "Fast Optical Flow using Dense Inverse Search" (Kroeger et al., ECCV 2016). What differs: the two used TV-L1.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from w3action.data.clip import Clip, Frames
@@ -40,69 +40,55 @@ LEVELS_PER_PIXEL = 127 / MAX_PIXELS
 STD = 0.226  # of levels / 255, as ImageNet's deviations are given
 
 
-class StoredFlow:
-    """Stacks of flows that lie in a folder as images: their `Frames`.
+@dataclass(frozen=True)
+class ComputedFlow:
+    """The flows of an opened video, computed as they are asked for; `name` is for errors."""
 
-    Args:
-        images: the flows of a video or of its span.
-        short_side: what they are scaled to, in pixels; None leaves them.
-    """
+    frames: Frames
+    name: str
 
-    def __init__(self, images: FlowImages, *, short_side: int | None):
-        self.images, self.short_side = images, short_side
+    def __len__(self) -> int:
+        """Return the number of flows: one less than frames, but at least one."""
+        return max(1, self.frames.count - 1)
+
+    def read(self, flows: Int64[np.ndarray, " n"]) -> tuple[UInt8[np.ndarray, "n h w 2"], Float64[Tensor, " n"]]:
+        """Compute the levels of these flows, sorted and each once, and take the times of the frames where they begin.
+
+        Raises:
+            DecodeError: a damaged video; frames too small for flow.
+            ValueError: OpenCV is not installed.
+        """
+        afters = np.minimum(flows + 1, self.frames.count - 1)
+        numbers = np.union1d(flows, afters)
+        clip = self.frames.read(numbers)
+        before, after = (np.searchsorted(numbers, frames).tolist() for frames in (flows, afters))
+        try:
+            levels = to_levels(compute_flows(clip.frames, list(zip(before, after, strict=True))))
+        except FrameSizeError as error:
+            raise DecodeError(self.name, str(error), "give larger ones") from error
+        return levels, clip.pts_seconds[before]
+
+
+class FlowStacks:
+    """Stacks of successive flows, stored or computed: the `Frames` of modality "flow", at the times of first frames."""
+
+    def __init__(self, source: FlowImages | ComputedFlow):
+        self.source = source
 
     @property
     def count(self) -> int:
         """Number of flows."""
-        return len(self.images)
+        return len(self.source)
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Clip:
-        """Read the stacks that begin with these flows, (10, t, h, w); times are those of their first frames.
-
-        Raises:
-            DecodeError: stored flow that is damaged.
-            ValueError: no indices, or some outside of [0, count).
-        """
+        """Read the stacks that begin with these flows, (10, t, h, w); see `Frames.read`."""
         starts = check_indices(indices, count=self.count)
-        stacks = successive(starts, num_flows=self.count)
-        wanted, places = np.unique(stacks, return_inverse=True)
-        levels = self.images.read(wanted, short_side=self.short_side)
-        return Clip(frames=_stack(levels, places.reshape(stacks.shape)), pts_seconds=self.images.seconds(starts))
-
-
-class ComputedFlow:
-    """Stacks of flows computed from the frames of an opened video: their `Frames`; `name` is for errors."""
-
-    def __init__(self, frames: Frames, *, name: str):
-        self.frames, self.name = frames, name
-
-    @property
-    def count(self) -> int:
-        """Number of flows: one less than frames, but at least one."""
-        return max(1, self.frames.count - 1)
-
-    def read(self, indices: Sequence[int] | np.ndarray) -> Clip:
-        """Compute the stacks that begin with these flows, (10, t, h, w); times are those of their first frames.
-
-        Raises:
-            DecodeError: a damaged video; frames too small for flow.
-            ValueError: no indices, or some outside of [0, count); OpenCV is not installed.
-        """
-        starts = check_indices(indices, count=self.count)
-        stacks = successive(starts, num_flows=self.count)
-        wanted, places = np.unique(stacks, return_inverse=True)
-        afters = np.minimum(wanted + 1, self.frames.count - 1)
-        numbers = np.union1d(wanted, afters)
-        clip = self.frames.read(numbers)
-        pairs = zip(np.searchsorted(numbers, wanted).tolist(), np.searchsorted(numbers, afters).tolist(), strict=True)
-        try:
-            levels = to_levels(compute_flows(clip.frames, list(pairs)))
-        except FrameSizeError as error:
-            raise DecodeError(self.name, str(error), "give larger ones") from error
-        return Clip(
-            frames=_stack(levels, places.reshape(stacks.shape)),
-            pts_seconds=clip.pts_seconds[torch.from_numpy(np.searchsorted(numbers, starts))],
-        )
+        wanted, places = np.unique(successive(starts, num_flows=self.count), return_inverse=True)
+        levels, seconds = self.source.read(wanted)
+        places = torch.from_numpy(places.reshape(-1, FLOWS_PER_SEGMENT))
+        stacks = torch.from_numpy(levels)[places]  # (t, 5, h, w, 2)
+        frames = stacks.permute(1, 4, 0, 2, 3).flatten(0, 1)  # channels x1, y1, x2, y2, ...
+        return Clip(frames=frames, pts_seconds=seconds[places[:, 0]])
 
 
 def successive(starts: Int64[np.ndarray, " t"], *, num_flows: int) -> Int64[np.ndarray, "t 5"]:
@@ -127,16 +113,18 @@ def compute_flows(frames: UInt8[Tensor, "3 t h w"], pairs: Sequence[tuple[int, i
     images = frames.permute(1, 2, 3, 0).contiguous().numpy()  # (t, h, w, 3)
     grays = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
     flows = np.zeros((len(pairs), *images.shape[1:3], 2), np.float32)
-    with _one_thread(cv2):
+    num_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
         estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        for place, (before, after) in enumerate(pairs):
-            if before == after:
-                continue
-            try:
-                flows[place] = estimator.calc(grays[before], grays[after], None)
-            except cv2.error as error:
-                height, width = images.shape[1:3]
-                raise FrameSizeError(f"frames of {width}x{height} pixels are too small for optical flow") from error
+        for flow, (before, after) in zip(flows, pairs, strict=True):
+            if before != after:
+                flow[...] = estimator.calc(grays[before], grays[after], None)
+    except cv2.error as error:
+        height, width = images.shape[1:3]
+        raise FrameSizeError(f"frames of {width}x{height} pixels are too small for optical flow") from error
+    finally:
+        cv2.setNumThreads(num_threads)
     return flows
 
 
@@ -154,16 +142,6 @@ def import_opencv() -> Any:
             "flow_x_00001.jpg, flow_y_00001.jpg, ..."
         ) from error
     return cv2
-
-
-@contextmanager
-def _one_thread(cv2: Any) -> Iterator[None]:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def to_levels(flows: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
@@ -191,8 +169,3 @@ def normalize_flow(
     """Levels to what a network sees: (level - 128) / (255 * 0.226), float32, contiguous."""
     floats = torch.empty(levels.shape, dtype=torch.float32, device=levels.device).copy_(levels)
     return floats.sub_(ZERO_LEVEL).div_(255 * STD)
-
-
-def _stack(levels: UInt8[np.ndarray, "n h w 2"], places: Int64[np.ndarray, "t 5"]) -> UInt8[Tensor, "10 t h w"]:
-    stacks = torch.from_numpy(levels)[torch.from_numpy(places)]  # (t, 5, h, w, 2)
-    return stacks.permute(1, 4, 0, 2, 3).flatten(0, 1)  # channels x1, y1, x2, y2, ...

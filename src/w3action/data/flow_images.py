@@ -13,7 +13,7 @@ The displacements are those of the images' own size, and stay so when the images
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from jaxtyping import Float64, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
+from w3action.data.decode import scaled_size
 from w3action.data.frame_folder import NOMINAL_FPS
 from w3action.data.source import DecodeError
 from w3action.data.video import IMAGE_SUFFIXES, Video
@@ -33,48 +34,43 @@ _NUMBERED = re.compile(r"\D*(\d+)\.\w+")
 
 @dataclass(frozen=True)
 class FlowImages:
-    """The flows of a video in order: their x images and their y images."""
+    """The flows of a video in order, their x images and their y images."""
 
     path: Path
     x: tuple[Path, ...]
     y: tuple[Path, ...]
     first: int = 0  # place of the first in the whole video
     fps: float = NOMINAL_FPS
+    short_side: int | None = None  # what they are scaled to, in pixels; None leaves them
 
     def __len__(self) -> int:
         """Return the number of flows."""
         return len(self.x)
 
-    def seconds(self, flows: Int64[np.ndarray, " t"]) -> Float64[Tensor, " t"]:
-        """Return times, as those of a folder of frames."""
-        return torch.from_numpy((self.first + flows) / self.fps)
-
-    def read(self, flows: Int64[np.ndarray, " n"], *, short_side: int | None) -> UInt8[np.ndarray, "n h w 2"]:
-        """Read flows, scaled so that the shorter side has `short_side` pixels.
+    def read(self, flows: Int64[np.ndarray, " n"]) -> tuple[UInt8[np.ndarray, "n h w 2"], Float64[Tensor, " n"]]:
+        """Read the levels of these flows, scaled, and their times, which are those of a folder of frames.
 
         Raises:
             DecodeError: an image cannot be read, or is not of the size of the others.
         """
-        pairs = [[_read(paths[flow], short_side) for paths in (self.x, self.y)] for flow in flows.tolist()]
+        pairs = [[_read(paths[flow], self.short_side) for paths in (self.x, self.y)] for flow in flows.tolist()]
         sizes = {image.shape for pair in pairs for image in pair}
         if len(sizes) > 1:
             given = ", ".join(f"{width}x{height}" for height, width in sorted(sizes))
             raise DecodeError(self.path, f"flow images of the sizes {given}", "compute them again, all of one size")
-        return np.stack([np.stack(pair, axis=-1) for pair in pairs])
+        return np.stack([np.stack(pair, axis=-1) for pair in pairs]), torch.from_numpy((self.first + flows) / self.fps)
 
 
-def find_flow_images(video: Video) -> FlowImages | None:
+def find_flow_images(video: Video, *, short_side: int | None = None) -> FlowImages | None:
     """Find the stored flow of a video, or of its span; None where `video.path` is no folder that holds any.
 
-    A span of n frames has n - 1 flows (and one if it has one frame).
+    A span of n frames has n - 1 flows (and one if it has one frame). The images are read at `short_side`.
 
     Raises:
         DecodeError: an x image without its y image or the other way; a span in seconds, which images cannot tell, or
             one beyond the end.
     """
-    if not video.path.is_dir():
-        return None
-    found = _find(video.path)
+    found = _find(video.path) if video.path.is_dir() else None
     if found is None:
         return None
     x, y = found
@@ -86,7 +82,7 @@ def find_flow_images(video: Video) -> FlowImages | None:
                 f"{numbers[alone[0]].name} has no {missing} image beside it ({len(alone)} such)",
                 "copy or compute the flow again",
             )
-    if video.start_seconds is not None or video.end_seconds is not None:
+    if video.span.in_seconds:
         raise DecodeError(video.path, "stored flow has no times", "give the span in frames, start_frame and end_frame")
     order = sorted(x)
     first = video.first_frame or 0
@@ -94,8 +90,8 @@ def find_flow_images(video: Video) -> FlowImages | None:
     order = order[first : first + count]
     if not order:
         raise DecodeError(video.path, f"no flow from frame {first} on", f"it holds {len(x)} flows, correct the span")
-    paths = (tuple(numbered[number] for number in order) for numbered in (x, y))
-    return FlowImages(video.path, *paths, first=first, fps=video.fps or NOMINAL_FPS)
+    x_paths, y_paths = (tuple(numbered[number] for number in order) for numbered in (x, y))
+    return FlowImages(video.path, x_paths, y_paths, first, fps=video.fps or NOMINAL_FPS, short_side=short_side)
 
 
 Numbered = Mapping[int, Path]
@@ -109,10 +105,11 @@ def _find(folder: Path) -> tuple[Numbered, Numbered] | None:
             named[match[1].lower()][int(match[2])] = child
     if named["x"] or named["y"]:
         return named["x"], named["y"]
-    inside = (folder / "u", folder / "v")
-    beside = (folder, folder.parent.parent / "v" / folder.name)
-    for u, v in (inside, beside):
-        if u.is_dir() and v.is_dir() and (u == inside[0] or folder.parent.name == "u"):
+    pairs = [(folder / "u", folder / "v")]
+    if folder.parent.name == "u":
+        pairs.append((folder, folder.parent.parent / "v" / folder.name))
+    for u, v in pairs:
+        if u.is_dir() and v.is_dir():
             return _numbered(u), _numbered(v)
     return None
 
@@ -129,12 +126,4 @@ def _read(path: Path, short_side: int | None) -> UInt8[np.ndarray, "h w"]:
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         reason = f"cannot be read as an image ({error})"
         raise DecodeError(path, reason, "copy or compute the flow again") from error
-    if short_side is not None and min(gray.size) != short_side:
-        gray = gray.resize(_scaled(gray.size, short_side), Image.Resampling.BILINEAR)
-    return np.asarray(gray)
-
-
-def _scaled(size: Sequence[int], short_side: int) -> tuple[int, int]:
-    ratio = short_side / min(size)
-    width, height = (max(short_side, round(side * ratio)) for side in size)
-    return width, height
+    return np.asarray(gray.resize(scaled_size(*gray.size, short_side=short_side), Image.Resampling.BILINEAR))

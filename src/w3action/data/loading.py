@@ -18,6 +18,7 @@ from w3action.clip_format import Modality
 from w3action.data.cache import FrameCache
 from w3action.data.clip import BadVideo, Sample, collate
 from w3action.data.open_frames import open_frames
+from w3action.data.sampling import check_positive
 from w3action.data.source import DecodeError
 from w3action.data.transforms import Transform
 from w3action.data.video import Video
@@ -120,9 +121,7 @@ class EpochBatchSampler(Sampler[list[Key]]):
         first_batch: int = 0,
         drop_last: bool = True,
     ):
-        for name, value in {"batch_size": batch_size, "world_size": world_size}.items():
-            if value < 1:
-                raise ValueError(f"{name} is {value} but must be at least 1: give a positive whole number")
+        check_positive(batch_size=batch_size, world_size=world_size)
         if not 0 <= rank < world_size:
             raise ValueError(f"rank is {rank} but must lie in [0, {world_size}): ranks count from 0")
         num_batches = num_samples // (batch_size * world_size)

@@ -11,11 +11,12 @@ span. Paths are relative to the table's folder. Whether a video exists is only s
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 
-from w3action.data.manifest_table import Row, read_table
+from w3action.data.manifest_table import NUMBERS, Row, read_table
 from w3action.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ManifestError, Video
 from w3action.files import write_csv
 
@@ -61,7 +62,7 @@ class Manifest:
         Raises:
             ManifestError: no video is of that split.
         """
-        videos = tuple(video for video in self.videos if video.split is not None and same_split(video.split, name))
+        videos = tuple(video for video in self.videos if same_split(video.split, name))
         if not videos:
             found = ", ".join(self.splits) or "none"
             raise ManifestError(
@@ -117,17 +118,19 @@ def read_manifest(
     if not source.exists():
         raise ManifestError(f"{source}: no such file or folder; give a folder of class folders, a .csv or a .parquet")
     rows = _read_folder(source) if source.is_dir() else read_table(source, label_column=label_column)
-    class_list = find_class_list(source, label_column)
-    names, labels = _resolve(
-        rows,
-        source=source,
-        classes=classes,
-        listed=read_classes(class_list),
-        by_id=label_column == "label" or class_list.name != "classes.txt",
-    )
-    videos = tuple(
-        Video(path=row.path, label=label, split=row.split, **row.place) for row, label in zip(rows, labels, strict=True)
-    )
+    found = {row.label for row in rows}
+    names = _find_classes(source, label_column, found) if classes is None else tuple(classes)
+    if len(set(names)) != len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ManifestError(f"the class {twice!r} is listed twice among {len(names)} classes: list each once")
+    ids = _ids_of(found, names)
+    strange = [row.label for row in rows if row.label not in ids]
+    if strange:
+        raise ManifestError(
+            f"{source}: the label {strange[0]!r} is not among the {len(names)} classes ({len(strange)} such "
+            "rows); give classes that list all labels, or none"
+        )
+    videos = tuple(Video(row.path, ids[row.label], split=row.split, **row.place) for row in rows)
     manifest = Manifest(videos=videos, classes=names, source=source)
     return manifest if split is None else manifest.split(split)
 
@@ -136,22 +139,19 @@ def _read_labellings(
     source: Path, *, split: str | None, classes: Sequence[str] | None, columns: Sequence[str]
 ) -> Manifest:
     """Read a table by each of its columns, and lay their classes side by side."""
-    parts: list[Manifest] = []
+    parts: dict[str, Manifest] = {}
     for column in columns:
         own = [name.removeprefix(f"{column}: ") for name in classes or () if name.startswith(f"{column}: ")]
         given = None if classes is None else own
-        parts.append(read_manifest(source, split=split, classes=given, label_column=column))
-    offsets = np.cumsum([0, *(len(part.classes) for part in parts)]).tolist()
+        parts[column] = read_manifest(source, split=split, classes=given, label_column=column)
+    sizes = {column: len(part.classes) for column, part in parts.items()}
+    starts = np.cumsum([*sizes.values()][:-1]).tolist()  # of the second labelling and of further ones
     videos = tuple(
-        replace(same[0], others=tuple(v.label + offset for v, offset in zip(same[1:], offsets[1:-1], strict=True)))
-        for same in zip(*(part.videos for part in parts), strict=True)
+        replace(first, others=tuple(video.label + start for video, start in zip(others, starts, strict=True)))
+        for first, *others in zip(*(part.videos for part in parts.values()), strict=True)
     )
-    return Manifest(
-        videos,
-        tuple(f"{column}: {name}" for column, part in zip(columns, parts, strict=True) for name in part.classes),
-        source,
-        {column: len(part.classes) for column, part in zip(columns, parts, strict=True)},
-    )
+    names = tuple(f"{column}: {name}" for column, part in parts.items() for name in part.classes)
+    return Manifest(videos, names, source, sizes)
 
 
 def find_class_list(source: Path, label_column: str) -> Path:
@@ -210,36 +210,18 @@ def _first_line(table: Path) -> list[str]:
         return file.readline().strip().split(",")
 
 
-def _resolve(
-    rows: Sequence[Row],
-    *,
-    source: Path,
-    classes: Sequence[str] | None,
-    listed: tuple[str, ...],
-    by_id: bool,
-) -> tuple[tuple[str, ...], list[int]]:
-    """Return class names, and the class id of every row (listed: classes.txt; by_id: whether ids may index it)."""
-    found = {row.label for row in rows}
-    sorted_found = tuple(sorted(found, key=int if all(map(_is_id, found)) else None))
-    if classes is not None:
-        names = tuple(classes)
-    else:
-        ids = _labels_of(listed, found if by_id else set())
-        names = listed if found <= ids.keys() else sorted_found
-    if len(set(names)) != len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise ManifestError(f"the class {twice!r} is listed twice among {len(names)} classes: list each once")
-    ids = _labels_of(names, found)
-    strange = [row.label for row in rows if row.label not in ids]
-    if strange:
-        raise ManifestError(
-            f"{source}: the label {strange[0]!r} is not among the {len(names)} classes ({len(strange)} such "
-            "rows); give classes that list all labels, or none"
-        )
-    return names, [ids[row.label] for row in rows]
+def _find_classes(source: Path, label_column: str, found: set[str]) -> tuple[str, ...]:
+    """Return the classes listed beside the videos if those are all labels found, else the labels, sorted."""
+    class_list = find_class_list(source, label_column)
+    listed = read_classes(class_list)
+    # Numbers are ids in a list of their own column's classes, and not in one of another column's.
+    is_own = label_column == "label" or class_list.name != "classes.txt"
+    if found <= _ids_of(found if is_own else set(), listed).keys():
+        return listed
+    return tuple(sorted(found, key=int if all(map(_is_id, found)) else None))
 
 
-def _labels_of(names: tuple[str, ...], found: set[str]) -> dict[str, int]:
+def _ids_of(found: set[str], names: tuple[str, ...]) -> dict[str, int]:
     """Return the class id of each label: by name, or the number itself if all labels are numbers and none is a name."""
     if found and all(map(_is_id, found)) and not found & set(names):
         return {label: int(label) for label in found if int(label) < len(names)}
@@ -250,25 +232,19 @@ def _is_id(label: str) -> bool:
     return re.fullmatch(r"\d+", label) is not None
 
 
-def same_split(split: str, other: str) -> bool:
-    """Tell whether two names mean one split, as "val" and "validation" do."""
-    return SPLITS.get(split.lower(), split) == SPLITS.get(other.lower(), other)
+def same_split(split: str | None, other: str) -> bool:
+    """Tell whether two names mean one split, as "val" and "validation" do; None is the name of none."""
+    return split is not None and SPLITS.get(split.lower(), split) == SPLITS.get(other.lower(), other)
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write a list of videos that `read_manifest` reads, with absolute paths and no column that nothing fills."""
     videos = manifest.videos
+    renamed = {"start_frame": "first_frame", "end_frame": "span.stop_frame"}  # columns: attributes of Video
     columns: dict[str, list] = {
         "path": [str(video.path.resolve()) for video in videos],
         **manifest.label_names(),
-        "start_seconds": [video.start_seconds for video in videos],
-        "end_seconds": [video.end_seconds for video in videos],
-        "start_frame": [video.first_frame for video in videos],
-        "end_frame": [video.span.stop_frame for video in videos],
-        "byte_offset": [video.byte_offset for video in videos],
-        "num_bytes": [video.num_bytes for video in videos],
-        "fps": [video.fps for video in videos],
-        "split": [video.split for video in videos],
+        **{name: list(map(attrgetter(renamed.get(name, name)), videos)) for name in (*NUMBERS, "split")},
     }
     filled = {name: values for name, values in columns.items() if any(value is not None for value in values)}
     write_csv(path, list(filled), zip(*filled.values(), strict=True))
@@ -291,12 +267,8 @@ def hold_out(manifest: Manifest, *, fraction: float = 0.2, seed: int = 0) -> tup
         order = np.random.default_rng((seed, label)).permutation(len(found))
         found.sort(key=lambda file: (file[0], file[1] or 0))
         held.update(found[place] for place in order[:count])
-    parts = (
-        [v for v in manifest.videos if v.file not in held],
-        [v for v in manifest.videos if v.file in held],
-    )
-    train, val = (replace(manifest, videos=tuple(part)) for part in parts)
-    return train, val
+    train, val = (tuple(v for v in manifest.videos if (v.file in held) is is_held) for is_held in (False, True))
+    return replace(manifest, videos=train), replace(manifest, videos=val)
 
 
 def keep_fraction(manifest: Manifest, *, fraction: float, seed: int = 0) -> Manifest:

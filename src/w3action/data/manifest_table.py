@@ -1,6 +1,5 @@
 """The rows of a table of videos, .csv or .parquet: its columns, as `w3action.data.manifest` describes them."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from pyarrow import csv, parquet
 
 from w3action.data.video import ManifestError
 
-_NUMBERS = {  # columns: by which names, of which type
+NUMBERS = {  # columns that say which part of a file a video is: by which names, of which type
     "start_seconds": (("start_seconds", "start_s"), pa.float64()),
     "end_seconds": (("end_seconds", "end_s"), pa.float64()),
     "start_frame": (("start_frame",), pa.int64()),
@@ -40,19 +39,17 @@ def read_further_columns(source: Path) -> list[dict[str, str]]:
         ManifestError: it cannot be read.
     """
     known = {"path", "label", "label_id", "split", "total_frames"}
-    known |= {name for names, _ in _NUMBERS.values() for name in names}
+    known |= {name for names, _ in NUMBERS.values() for name in names}
     first = open_table(source)
     names = [
         field.name
         for field in first.schema
         if field.name and field.name not in known and _is_text(field.type) and first.column_names.count(field.name) == 1
     ]
-    table = open_table(source, dict.fromkeys(names, pa.string()))
-    columns = [pc.cast(table[name], pa.string()).to_pylist() for name in names]
-    return [
-        {name: text for name, text in zip(names, row, strict=True) if text}
-        for row in (zip(*columns, strict=True) if names else [()] * table.num_rows)
-    ]
+    table = open_table(source, dict.fromkeys(names, pa.string())).select(names)
+    texts = pa.schema([(name, pa.string()) for name in names])
+    rows = table.cast(texts).to_pylist() if names else [{}] * table.num_rows
+    return [{name: text for name, text in row.items() if text} for row in rows]
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -87,46 +84,39 @@ def read_table(source: Path, *, label_column: str) -> list[Row]:
     Raises:
         ManifestError: it cannot be read, a column is missing, it has no rows, or one has no path or no label.
     """
-    kinds = {name: kind for names, kind in _NUMBERS.values() for name in names}
+    kinds = {name: kind for names, kind in NUMBERS.values() for name in names}
     kinds |= {"path": pa.string(), "split": pa.string(), label_column: pa.string()}
     table = open_table(source, kinds)
     try:
-        found = {name: _cast(table[name], kinds[name]) for name in table.column_names if name in kinds}
+        found = pa.table({name: _cast(table[name], kinds[name]) for name in table.column_names if name in kinds})
     except pa.ArrowException as error:
         raise _unreadable(source, error) from error
     for name in ("path", label_column):
-        if name not in found:
+        if name not in found.column_names:
             raise ManifestError(
                 f"{source}: no column {name!r}; columns found: {', '.join(table.column_names)}; wanted: "
                 f"path, {label_column}[, split, start_seconds, end_seconds, start_frame, end_frame]"
             )
     if not table.num_rows:
         raise ManifestError(f"{source}: holds no rows; give at least one line of path,{label_column}")
-    empty = [None] * table.num_rows
-    numbers = [next((found[name] for name in names if name in found), empty) for names, _ in _NUMBERS.values()]
-    columns = (found["path"], found[label_column], found.get("split", empty), zip(*numbers, strict=True))
     rows = []
-    for number, (path, label, split, values) in enumerate(zip(*columns, strict=True), start=1):
+    for number, row in enumerate(found.to_pylist(), start=1):
+        path, label = row["path"], row[label_column]
         if not path or not label:
             raise ManifestError(f"{source}: row {number} has no path or no {label_column}; fill it in")
-        place = _place_of(dict(zip(_NUMBERS, values, strict=True)))
-        rows.append(Row(path=source.parent / path, label=label, split=split or None, place=place))
+        rows.append(Row(source.parent / path, label, split=row.get("split") or None, place=_place_of(row)))
     return rows
 
 
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> list:
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
     if pa.types.is_floating(column.type):  # tables written by pandas say NaN for nothing
-        values = [None if value is None or math.isnan(value) else value for value in column.to_pylist()]
-        return pc.cast(pa.array(values, column.type), kind).to_pylist()
-    return pc.cast(column, kind).to_pylist()
+        return pc.cast(pa.array(column.to_numpy(), column.type, from_pandas=True), kind)
+    return pc.cast(column, kind)
 
 
-def _place_of(values: dict[str, Any]) -> dict[str, Any]:
-    """Return fields of `Video` from the numbers of a row."""
-    first, end = values.pop("start_frame"), values.pop("end_frame")
-    place = {name: value for name, value in values.items() if value is not None}
-    if first is not None:
-        place["first_frame"] = first
-    if end is not None:
-        place["num_frames"] = end - (first or 0)
-    return place
+def _place_of(row: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of `Video` from the columns of a row; of two names of one column the first counts."""
+    place = {field: next((row[name] for name in names if name in row), None) for field, (names, _) in NUMBERS.items()}
+    first, end = place.pop("start_frame"), place.pop("end_frame")
+    place |= {"first_frame": first, "num_frames": None if end is None else end - (first or 0)}
+    return {field: value for field, value in place.items() if value is not None}

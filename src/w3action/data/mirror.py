@@ -27,14 +27,12 @@ from w3action.files import write_text
 CACHE_VARIABLE = "W3_CACHE"  # a folder; ~/.cache/w3action without it
 CLASS_LISTS_KEY = "w3action.class_lists"  # in the metadata of an index: names of the files, as JSON
 ORIGIN_NAME = "w3-origin.json"  # beside a mirrored index: where it came from, and the shards' sizes and hashes
-NUM_TRIES = 3
+PAUSES_SECONDS = (0.2, 0.8)  # between three tries
 TIMEOUT_SECONDS = 60
 
 
 class FetchError(OSError):
     """Something remote could not be fetched whole: one line that names it, what failed and what to try."""
-
-    refused = False  # whether the other side said no, as opposed to not being reached
 
 
 def is_url(source: str | os.PathLike[str]) -> bool:
@@ -71,7 +69,7 @@ def mirror_index(url: str, *, cache: Path | None = None) -> Path:
         try:
             fresh = _fetch(url, folder / "index.parquet.part")
         except FetchError as error:
-            if error.refused or not (folder / ORIGIN_NAME).exists():
+            if _is_refusal(error.__cause__) or not (folder / ORIGIN_NAME).exists():
                 raise
             return index
         shards = _shards_of(fresh, url=url)
@@ -105,10 +103,7 @@ def fetch_missing(path: Path) -> bool:
     with FileLock(path.with_name(f".{path.name}.lock")):
         if not path.exists():  # another process may have been faster
             url = _beside(origin["url"], urllib.parse.quote(name))
-            part = _fetch(
-                url, path.with_name(f"{path.name}.part"), num_bytes=known["num_bytes"], sha256=known["sha256"]
-            )
-            os.replace(part, path)
+            os.replace(_fetch(url, path.with_name(f"{path.name}.part"), **known), path)
     return True
 
 
@@ -146,36 +141,42 @@ def _class_lists_of(index: Path, *, url: str) -> list[str]:
 
 
 def _fetch(url: str, part: Path, *, num_bytes: int | None = None, sha256: str | None = None) -> Path:
-    """Fetch to `part`, checked; the caller renames it."""
-    for attempt in range(1, NUM_TRIES + 1):
+    """Fetch to `part`, in several tries; the caller renames it.
+
+    Raises:
+        FetchError: it cannot be fetched, or is not of this size and hash.
+    """
+    for pause in (*PAUSES_SECONDS, None):
         try:
-            digest = hashlib.sha256()
-            with _open_url(url) as source, part.open("wb") as target:
-                while block := source.read(1 << 20):
-                    digest.update(block)
-                    target.write(block)
-                    if num_bytes is not None and target.tell() > num_bytes:
-                        raise FetchError(f"more bytes come than the {num_bytes} that the index says")
-                target.flush()
-                os.fsync(target.fileno())
-                found, declared = target.tell(), _declared_bytes(source)
-            if declared not in (None, found):
-                raise FetchError(f"{found} of {declared} bytes came")
-            if num_bytes is not None and found != num_bytes:
-                raise FetchError(f"{found} bytes came, the index says {num_bytes}")
-            if sha256 is not None and digest.hexdigest() != sha256:
-                raise FetchError(f"its SHA-256 is {digest.hexdigest()[:16]}..., the index says {sha256[:16]}...")
-            return part
+            _copy(url, part, num_bytes=num_bytes, sha256=sha256)
+            break
         except (OSError, ValueError, ImportError) as error:
             part.unlink(missing_ok=True)
-            if attempt < NUM_TRIES and not _is_refusal(error):
-                time.sleep(0.2 * 4 ** (attempt - 1))
-                continue
-            reason = " ".join(str(error).split())
-            failed = FetchError(f"{url}: cannot be fetched ({reason}); check the address, or try again")
-            failed.refused = _is_refusal(error)
-            raise failed from error
-    raise AssertionError("the loop returns or raises")
+            if pause is None or _is_refusal(error):
+                reason = " ".join(str(error).split())
+                raise FetchError(f"{url}: cannot be fetched ({reason}); check the address, or try again") from error
+            time.sleep(pause)
+    return part
+
+
+def _copy(url: str, part: Path, *, num_bytes: int | None, sha256: str | None) -> None:
+    digest = hashlib.sha256()
+    with _open_url(url) as source, part.open("wb") as target:
+        while block := source.read(1 << 20):
+            digest.update(block)
+            target.write(block)
+            if num_bytes is not None and target.tell() > num_bytes:
+                raise FetchError(f"more bytes come than the {num_bytes} that the index says")
+        target.flush()
+        os.fsync(target.fileno())
+        found = target.tell()
+        declared = int((getattr(source, "headers", None) or {}).get("Content-Length", found))
+    if declared != found:
+        raise FetchError(f"{found} of {declared} bytes came")
+    if num_bytes not in (None, found):
+        raise FetchError(f"{found} bytes came, the index says {num_bytes}")
+    if sha256 is not None and digest.hexdigest() != sha256:
+        raise FetchError(f"its SHA-256 is {digest.hexdigest()[:16]}..., the index says {sha256[:16]}...")
 
 
 def _open_url(url: str) -> Any:
@@ -186,14 +187,8 @@ def _open_url(url: str) -> Any:
     return cast(Any, fsspec.open(url, "rb")).open()
 
 
-def _declared_bytes(source: Any) -> int | None:
-    headers = getattr(source, "headers", None)
-    length = headers.get("Content-Length") if headers is not None else None
-    return None if length is None else int(length)
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Whether trying again is of no use."""
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether the other side said no, as opposed to not being reached: trying again is of no use."""
     if isinstance(error, urllib.error.HTTPError):
         return 400 <= error.code < 500 and error.code not in (408, 429)
     return isinstance(error, (FileNotFoundError, PermissionError, ValueError, ImportError))

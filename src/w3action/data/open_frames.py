@@ -18,7 +18,7 @@ from w3action.clip_format import Modality
 from w3action.data.cache import FrameCache
 from w3action.data.clip import Frames
 from w3action.data.decode import OpenVideo, orientation
-from w3action.data.flow import ComputedFlow, StoredFlow
+from w3action.data.flow import ComputedFlow, FlowStacks
 from w3action.data.flow_images import find_flow_images
 from w3action.data.frame_folder import FolderFrames
 from w3action.data.frames import list_frames
@@ -64,12 +64,11 @@ def open_frames(
     how = {"short_side": short_side, "enlarge": enlarge, "num_threads": num_threads, "limit_seconds": limit_seconds}
     with ExitStack() as stack:
         if modality == "flow":
-            stored = find_flow_images(video) if isinstance(video, Video) else None
-            if stored is not None:
-                yield StoredFlow(stored, short_side=short_side)
-            else:
+            flow = find_flow_images(video, short_side=short_side) if isinstance(video, Video) else None
+            if flow is None:
                 rgb = open_frames(video, **how, cache=cache, decode_on=decode_on)
-                yield ComputedFlow(stack.enter_context(rgb), name=_name(video))
+                flow = ComputedFlow(stack.enter_context(rgb), name=_name(video))
+            yield FlowStacks(flow)
         elif cache is not None and isinstance(video, Video):
             kept = cache.find(video, short_side)
             if kept is None:

@@ -22,7 +22,7 @@ def train_segments(num_frames: int, *, num_segments: int, rng: np.random.Generat
     With d = num_frames // num_segments, segment i gives frame i * d + a random one of its d; the remainder at
     the end of the video is never seen. A video of fewer frames than segments gives frame 0 for all of them.
     """
-    _check(num_frames=num_frames, num_segments=num_segments)
+    check_positive(num_frames=num_frames, num_segments=num_segments)
     length = num_frames // num_segments
     if length == 0:
         return np.zeros((1, num_segments), np.int64)
@@ -31,7 +31,7 @@ def train_segments(num_frames: int, *, num_segments: int, rng: np.random.Generat
 
 def test_segments(num_frames: int, *, num_segments: int) -> Indices:
     """Take the middle frame of each segment: int(tick / 2 + tick * i) with tick = num_frames / num_segments."""
-    _check(num_frames=num_frames, num_segments=num_segments)
+    check_positive(num_frames=num_frames, num_segments=num_segments)
     tick = num_frames / num_segments
     return (tick / 2 + tick * np.arange(num_segments)).astype(np.int64)[None]
 
@@ -48,7 +48,7 @@ def train_dense(num_frames: int, *, num_segments: int, rng: np.random.Generator,
 
     The start is uniform over those at which the window fits into the video (0 where it does not).
     """
-    _check(num_frames=num_frames, num_segments=num_segments, window=window)
+    check_positive(num_frames=num_frames, num_segments=num_segments, window=window)
     starts = rng.integers(max(0, num_frames - window) + 1, size=1)
     return _dense(num_frames, starts=starts, num_segments=num_segments, window=window)
 
@@ -61,7 +61,7 @@ def test_dense(
     window: int = 64,  # noqa: PT028
 ) -> Indices:
     """`num_clips` dense clips whose starts are evenly spaced from 0 to max(0, num_frames - window)."""
-    _check(num_frames=num_frames, num_segments=num_segments, num_clips=num_clips, window=window)
+    check_positive(num_frames=num_frames, num_segments=num_segments, num_clips=num_clips, window=window)
     starts = np.linspace(0, max(0, num_frames - window), num=num_clips).astype(np.int64)
     return _dense(num_frames, starts=starts, num_segments=num_segments, window=window)
 
@@ -85,7 +85,8 @@ def _dense(num_frames: int, *, starts: np.ndarray, num_segments: int, window: in
     return (starts[:, None] + stride * np.arange(num_segments)) % num_frames  # (clips, segments)
 
 
-def _check(**counts: int) -> None:
+def check_positive(**counts: int) -> None:
+    """Raise a ValueError that names the first count below 1."""
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name} is {count} but must be at least 1: give a positive whole number")

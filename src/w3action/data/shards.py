@@ -14,7 +14,7 @@ import io
 import os
 import stat
 import threading
-from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
 
 from w3action.data.mirror import fetch_missing
@@ -41,11 +41,12 @@ def open_member(path: str | os.PathLike[str], *, offset: int, size: int) -> "Mem
             "cut off or the index is not its own",
             "fetch it or index the shards again",
         )
-    return Member(_open_shard(path, status), offset=offset, size=size, name=f"{path}@{offset}")
+    shard = _open_shard(path, status.st_dev, status.st_ino, status.st_mtime_ns)
+    return Member(shard, offset=offset, size=size, name=f"{path}@{offset}")
 
 
 class _Shard:
-    """An open file, closed with the last member or table entry that knows it."""
+    """An open file, closed when neither a member nor the cache of `_open_shard` knows it any more."""
 
     def __init__(self, path: Path):
         self.file = path.open("rb", buffering=0)
@@ -106,17 +107,10 @@ class Member(io.RawIOBase):
         return True
 
 
-# A shard that is written anew gets another entry: the key tells its inode and time.
-_open_shards: OrderedDict[tuple, _Shard] = OrderedDict()
-
-
-def _open_shard(path: Path, status: os.stat_result) -> _Shard:
-    key = (path, status.st_dev, status.st_ino, status.st_mtime_ns)
-    shard = _open_shards.pop(key, None) or _Shard(path)
-    _open_shards[key] = shard  # the latest used stands last
-    while len(_open_shards) > MAX_OPEN_SHARDS:
-        _open_shards.popitem(last=False)
-    return shard
+@lru_cache(maxsize=MAX_OPEN_SHARDS)
+def _open_shard(path: Path, _device: int, _inode: int, _changed_at: int) -> _Shard:
+    """Open a shard, or take the open one; one that is written anew has another inode or time."""
+    return _Shard(path)
 
 
 def _status(path: Path) -> os.stat_result:

@@ -10,6 +10,7 @@ but mirroring turns their direction around, and they are normalised in their own
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from w3action.clip_format import NUM_CHANNELS, Modality
 from w3action.data.clip import Clip
+from w3action.data.decode import scaled_size
 from w3action.data.flow import mirror_flow, normalize_flow
 from w3action.kernels import scale_pixels
 
@@ -34,6 +36,7 @@ Views = Float[Tensor, "v c t h w"]
 Transform = Callable[[Clip, np.random.Generator], tuple[Views, bool]]
 
 
+@dataclass(kw_only=True)
 class TrainTransform:
     """Multi-scale crop, flip, colour jitter, normalise; one view.
 
@@ -53,26 +56,23 @@ class TrainTransform:
 
     num_views = 1
 
-    def __init__(
-        self,
-        *,
-        size: int,
-        scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66),
-        flip_probability: float = 0.5,
-        color_jitter: float = 0.0,
-        modality: Modality = "rgb",
-    ):
-        _check_size(size=size)
-        _check_modality(modality)
-        if not scales or not all(0 < scale <= 1 for scale in scales):
-            raise ValueError(f"scales are {scales} but must lie in (0, 1]: give for example (1, 0.875, 0.75, 0.66)")
-        for name, value in {"flip_probability": flip_probability, "color_jitter": color_jitter}.items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value} but must lie in [0, 1]: give for example 0.5")
-        if color_jitter and modality == "flow":
-            raise ValueError(f"color_jitter is {color_jitter} but flow has no colours: use 0")
-        self.size, self.scales, self.modality = size, scales, modality
-        self.flip_probability, self.color_jitter = flip_probability, color_jitter
+    size: int
+    scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66)
+    flip_probability: float = 0.5
+    color_jitter: float = 0.0
+    modality: Modality = "rgb"
+
+    def __post_init__(self):
+        _check(self.modality, size=self.size)
+        if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
+            raise ValueError(
+                f"scales are {self.scales} but must lie in (0, 1]: give for example (1, 0.875, 0.75, 0.66)"
+            )
+        for name in ("flip_probability", "color_jitter"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)} but must lie in [0, 1]: give for example 0.5")
+        if self.color_jitter and self.modality == "flow":
+            raise ValueError(f"color_jitter is {self.color_jitter} but flow has no colours: use 0")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> tuple[Float[Tensor, "1 c t h w"], bool]:
         """Return one random view (1, c, t, size, size), and whether it is mirrored."""
@@ -81,10 +81,9 @@ class TrainTransform:
         flipped = rng.random() < self.flip_probability
         if flipped:
             frames = _mirror(frames, self.modality)
-        if self.color_jitter == 0:
-            return _normalize(frames, self.modality)[None], flipped
-        factors = rng.uniform(1 - self.color_jitter, 1 + self.color_jitter, size=3)
-        return normalize(_jitter(frames, *factors.tolist()))[None], flipped
+        if self.color_jitter:
+            frames = _jitter(frames, *rng.uniform(1 - self.color_jitter, 1 + self.color_jitter, size=3).tolist())
+        return _normalize(frames, self.modality)[None], flipped
 
     def draw_crop(self, width: int, height: int, *, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """Draw (x, y, crop width, crop height) in pixels for frames of this size."""
@@ -102,6 +101,7 @@ class TrainTransform:
 _PLACES = [(x, y) for x in (0, 2, 4) for y in (0, 2, 4)] + [(x, y) for x in (1, 3) for y in (1, 3)]
 
 
+@dataclass(kw_only=True)
 class TestTransform:
     """Resize the shorter side, then fixed square crops, normalised.
 
@@ -116,21 +116,19 @@ class TestTransform:
 
     __test__ = False  # the name is for testing a model: pytest, leave it alone
 
-    def __init__(
-        self,
-        *,
-        size: int,
-        resize: int,
-        crops: Literal["center", "full", "ten"] = "center",
-        modality: Modality = "rgb",
-    ):
-        _check_size(size=size, resize=resize)
-        _check_modality(modality)
-        if crops not in ("center", "full", "ten"):
-            raise ValueError(f"crops is {crops!r} but must be 'center', 'full' or 'ten': 'center' is one view")
-        if size > resize and crops != "full":
-            raise ValueError(f"size is {size} but must be at most resize, {resize}: raise resize or lower size")
-        self.size, self.resize, self.crops, self.modality = size, resize, crops, modality
+    size: int
+    resize: int
+    crops: Literal["center", "full", "ten"] = "center"
+    modality: Modality = "rgb"
+
+    def __post_init__(self):
+        _check(self.modality, size=self.size, resize=self.resize)
+        if self.crops not in ("center", "full", "ten"):
+            raise ValueError(f"crops is {self.crops!r} but must be 'center', 'full' or 'ten': 'center' is one view")
+        if self.size > self.resize and self.crops != "full":
+            raise ValueError(
+                f"size is {self.size} but must be at most resize, {self.resize}: raise resize or lower size"
+            )
 
     @property
     def num_views(self) -> int:
@@ -144,12 +142,8 @@ class TestTransform:
 
     def __call__(self, clip: Clip, rng: np.random.Generator | None = None) -> tuple[Views, bool]:
         """All views (v, c, t, side, side); nothing is random, and the sample as a whole is never mirrored."""
-        frames = clip.frames
-        height, width = frames.shape[-2:]
-        if min(height, width) != self.resize:
-            ratio = self.resize / min(height, width)
-            height, width = max(self.resize, round(height * ratio)), max(self.resize, round(width * ratio))
-            frames = _resize(frames, (height, width))
+        height, width = scaled_size(*clip.frames.shape[-2:], short_side=self.resize)
+        frames = _resize(clip.frames, (height, width))
         side = self.resize if self.crops == "full" else self.size
         free_x, free_y = width - side, height - side
         places = {
@@ -210,12 +204,9 @@ def _normalize(frames: Tensor, modality: Modality) -> Tensor:
     return normalize_flow(frames) if modality == "flow" else normalize(frames)
 
 
-def _check_modality(modality: str) -> None:
-    if modality not in NUM_CHANNELS:
-        raise ValueError(f"modality is {modality!r} but must be one of {', '.join(NUM_CHANNELS)}: 'rgb' is usual")
-
-
-def _check_size(**pixels: int) -> None:
+def _check(modality: str, **pixels: int) -> None:
     for name, value in pixels.items():
         if value < 1:
             raise ValueError(f"{name} is {value} pixels but must be at least 1: give for example 224")
+    if modality not in NUM_CHANNELS:
+        raise ValueError(f"modality is {modality!r} but must be one of {', '.join(NUM_CHANNELS)}: 'rgb' is usual")

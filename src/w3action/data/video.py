@@ -137,16 +137,14 @@ class Video:
 
 def _fault_of(video: Video) -> str | None:
     """Return what is wrong with the span or the place of a video, None if nothing."""
-    first, count, start, end = video.first_frame, video.num_frames, video.start_seconds, video.end_seconds
-    if first is None and count is None and video.byte_offset is None and video.num_bytes is None:
-        return None  # spans in seconds are checked against the video, when it is decoded
-    if (first is not None or count is not None) and (start is not None or end is not None):
+    first, count, offset, size = video.first_frame, video.num_frames, video.byte_offset, video.num_bytes
+    times = (video.start_seconds, video.end_seconds)  # checked against the video, when it is decoded
+    if (first, count) != (None, None) and times != (None, None):
         return "the span is given both in seconds and in frames; give one of them"
     if first is not None and first < 0:
         return f"the span starts at frame {first} but frames count from 0; correct it"
     if count is not None and count < 1:
         return f"the span holds {count} frames but must hold at least 1; its end must lie behind its start"
-    offset, size = video.byte_offset, video.num_bytes
     if (offset is None) != (size is None):
         return "of byte_offset and num_bytes one is missing; give both or none"
     if offset is not None and size is not None and (offset < 0 or size < 1):
@@ -164,12 +162,12 @@ def identity(video: Video, *, source: Path) -> str:
     """
     path = video.path.with_suffix("") if video.path.suffix.lower() in VIDEO_SUFFIXES else video.path
     name = relative_name(path, source=source)
-    if video.start_seconds is not None or video.end_seconds is not None:
-        end = "end" if video.end_seconds is None else f"{video.end_seconds:.6g}"
-        name += f" [{video.start_seconds or 0:.6g}, {end})"
-    if video.first_frame is not None or video.num_frames is not None:
-        first = video.first_frame or 0
-        name += f" frames [{first}, {'end' if video.num_frames is None else first + video.num_frames})"
+    span = video.span
+    if span.in_seconds:
+        end = "end" if span.end_seconds is None else f"{span.end_seconds:.6g}"
+        name += f" [{span.start_seconds or 0:.6g}, {end})"
+    if span.in_frames:
+        name += f" frames [{span.first_frame or 0}, {'end' if span.stop_frame is None else span.stop_frame})"
     if video.byte_offset is not None:
         name += f" at byte {video.byte_offset}"
     return name

@@ -116,7 +116,7 @@ def _read_flow(flow: FlowImages, *, deep: bool) -> tuple[str | None, VideoFacts 
     video = None
     for number in range(len(flow) if deep else 1):
         try:
-            height, width = flow.read(np.array([number]), short_side=None).shape[1:3]
+            height, width = flow.read(np.array([number]))[0].shape[1:3]
         except DecodeError as error:
             return error.reason, video
         video = VideoFacts(len(flow) + 1, None, width=width, height=height, codec="flow")

@@ -61,7 +61,7 @@ def prepare_csv(
     manifest = read_manifest(annotations, classes=names)
     further = read_further_columns(annotations)
     if split is not None:
-        of_split = [video.split is not None and same_split(video.split, split) for video in manifest.videos]
+        of_split = [same_split(video.split, split) for video in manifest.videos]
         manifest, further = manifest.split(split), list(itertools.compress(further, of_split))
     columns = sorted({name for row in further for name in row})
     listed = {name: read_classes(annotations.parent / class_list_name(name)) for name in columns}
