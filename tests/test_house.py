@@ -20,7 +20,14 @@ from w3action.train.tasks import PlainTask
 
 HOUSE = Path(w3action.__file__).parent
 MODULES = sorted(path for path in HOUSE.rglob("*.py") if path.name not in ("__init__.py", "__main__.py"))
-SAME_SUBJECT = {"slowfast", "decode", "attention", "pooling", "channel_network", "place_network"}  # one thing in two rooms
+SAME_SUBJECT = {
+    "slowfast",
+    "decode",
+    "attention",
+    "pooling",
+    "channel_network",
+    "place_network",
+}  # one thing in two rooms
 
 MOST_FILES_TO_THE_LOSS, MOST_FILES_TO_A_PREDICTION = 24, 25
 LARGEST_SHARE = 0.22

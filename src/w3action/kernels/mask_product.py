@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from w3action.kernels.dispatch import Form, Forms, derivative, differentiable, form_of
-from w3action.kernels.planes import as_planes, as_planes_like, empty_features, sums_in
 from w3action.kernels.native import passes
+from w3action.kernels.planes import as_planes, as_planes_like, empty_features, sums_in
 
 
 def apply_masks(

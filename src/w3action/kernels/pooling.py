@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from w3action.kernels.dispatch import Form, Forms, derivative, differentiable, form_of
-from w3action.kernels.planes import as_planes, empty_features, sums_in
 from w3action.kernels.native import passes
+from w3action.kernels.planes import as_planes, empty_features, sums_in
 
 
 def pool_planes(x: Float[Tensor, "b c t h w"]) -> tuple[Float[Tensor, "b c t"], Float[Tensor, "b c t"]]:
