@@ -4,12 +4,11 @@ Each pass has up to three forms that compute the same: the plain one of PyTorch'
 native one, in C for the CPU; and the Triton one, for GPUs. `dispatch.py` says which of them a call takes.
 """
 
-from w3action.kernels.channel_network import channel_mask
 from w3action.kernels.dispatch import Kernels, using
 from w3action.kernels.frame_shift import shift_frames
+from w3action.kernels.mask_networks import channel_mask, mask_over_time, place_mask
 from w3action.kernels.mask_product import apply_masks
 from w3action.kernels.pixels import scale_pixels
-from w3action.kernels.place_network import mask_over_time, place_mask
 from w3action.kernels.pooling import gated_channel_pool, pool_planes
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""`channel_network` on a GPU: a program for some channels of a clip; it reads all channels, for W1 mixes them."""
+"""The channel mask of `mask_networks` on a GPU: a program for some channels of a clip; it reads all, for W1 mixes them."""
 
 import torch
 import triton.language as tl
@@ -13,7 +13,7 @@ NUM_WARPS = 8
 
 
 def forward(average: Tensor, maximum: Tensor, weights: tuple[Tensor | None, ...], y: Tensor) -> None:
-    """Write the mask `(B, T, C)`; the weights are those of `w3action.kernels.channel_network`, in its order."""
+    """Write the mask `(B, T, C)`; the weights are those of `w3action.kernels.mask_networks`, in its order."""
     b, t, c = average.shape
     reduce, first = weights[0], weights[4]
     assert reduce is not None

@@ -1,4 +1,4 @@
-"""`place_network` on a GPU: a program for a strip of places of one frame; neighbours come from the cache."""
+"""The spatial mask of `mask_networks` on a GPU: a program for a strip of places; neighbours come from the cache."""
 
 import triton.language as tl
 from torch import Tensor

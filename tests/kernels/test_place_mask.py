@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from w3action import kernels
-from w3action.kernels import place_network as module
+from w3action.kernels import mask_networks as module
 
 SIZES = [(2, 3, 7, 7), (1, 1, 14, 13), (1, 5, 3, 2), (0, 2, 3, 4)]  # B, T, H, W
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from w3action import kernels
-from w3action.kernels import channel_network as module
+from w3action.kernels import mask_networks as module
 
 SIZES = [
     (2, 24, 5, 6),
@@ -98,7 +98,7 @@ def test_gradients_are_those_of_the_plain_form(device, create_graph):
     ("size", "dtype"), [((1, 8, 17, 4), torch.float32), (SIZES[0], torch.float64)], ids=["long", "float64"]
 )
 def test_what_no_program_can_hold_takes_the_plain_form(device, monkeypatch, size, dtype):
-    monkeypatch.setattr(module, "_mask", None)
+    monkeypatch.setattr(module, "_channel_mask", None)
     inputs = [x.detach() for x in drawn(size, device, dtype)]
     with kernels.using("triton"):
         assert masked(*inputs)[0].shape == size[:3]
