@@ -61,15 +61,15 @@ class BigLittleModule(nn.Module):
     ):
         super().__init__()
         channels, thin = 4 * width, width // alpha
-        self.slots = Slots(slots.temporal, None, slots.place)
+        self.slots = Slots(slots.temporal)
         self.big, self.little = nn.ModuleList(), nn.ModuleList()
         for i in range(num_blocks - 1):
             inputs, stride_here = (channels, 1) if i else (in_channels, 2)
             is_last = i == num_blocks - 2  # the sum of both branches has a ReLU of its own
-            block = PooledBottleneck(inputs, width, stride=stride_here, slots=empty_slots(), last_relu=not is_last)
+            block = PooledBottleneck(inputs, width, stride=stride_here, slots=Slots(), last_relu=not is_last)
             self.big.append(block)
         for i in range(max(1, num_blocks // beta - 1)):
-            self.little.append(PooledBottleneck(4 * thin if i else in_channels, thin, stride=1, slots=empty_slots()))
+            self.little.append(PooledBottleneck(4 * thin if i else in_channels, thin, stride=1, slots=Slots()))
         self.little_e = nn.Sequential(nn.Conv2d(4 * thin, channels, 1, bias=False), nn.BatchNorm2d(channels))
         merging = Slots(None, slots.attention, slots.place)
         self.fusion = nn.ModuleList([PooledBottleneck(channels, width, stride=stride, slots=merging)])
@@ -81,11 +81,6 @@ class BigLittleModule(nn.Module):
         little = self.little_e(little)
         merged = (nn.functional.interpolate(big, little.shape[2:]) + little).relu_()
         return self.fusion[0](merged, num_frames)
-
-
-def empty_slots() -> Slots:
-    """Build slots that nothing fills."""
-    return Slots(None, None, "residual")
 
 
 class BigLittleNet(Backbone):
@@ -117,7 +112,7 @@ class BigLittleNet(Backbone):
         self.bl_init, self.bn_bl_init = nn.Conv2d(STEM, STEM, 1, bias=False), nn.BatchNorm2d(STEM)
         # The stem's slot stands with the first block's; a name of its own keeps it out of the published weights.
         temporal = fillers.temporal(Position(0, 0, self.num_blocks_by_stage), STEM)
-        self.layer0 = nn.ModuleDict({"slots": Slots(temporal, None, fillers.place)})
+        self.layer0 = nn.ModuleDict({"slots": Slots(temporal)})
         channels = STEM
         for stage, width in enumerate(WIDTHS):
             positions = [Position(stage, i, self.num_blocks_by_stage) for i in range(self.num_blocks_by_stage[stage])]
