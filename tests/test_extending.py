@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from w3action.datasets.sets.listing import Lister
 
 from w3action.config import DataConfig, ModelConfig, OptimConfig, RunConfig, override
 from w3action.data import test_segments as middles_of_segments
+from w3action.datasets.sets.listed_videos import Lister
 from w3action.datasets.sets.prepare import SETS, prepare
 from w3action.evaluate.protocols import PROTOCOLS, Protocol
 from w3action.layers import Attended, Masks
