@@ -8,17 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from w3action.datasets.sets.listing import Lister
 
 from w3action.config import DataConfig, ModelConfig, OptimConfig, RunConfig, override
 from w3action.data import test_segments as middles_of_segments
+from w3action.datasets.sets.listed_videos import Lister
 from w3action.datasets.sets.prepare import SETS, prepare
 from w3action.evaluate.protocols import PROTOCOLS, Protocol
 from w3action.layers import Attended, Masks
 from w3action.models import ATTENTIONS, NETWORKS
 from w3action.models.attention import Attention
 from w3action.models.heads import Head
-from w3action.models.heads.head import scoring_layer
 from w3action.runs.checkpoint import load_checkpoint
 from w3action.runs.measure import measure
 from w3action.train import train
@@ -49,10 +48,9 @@ class EfficientChannelAttention(nn.Module):
 class LargestHead(Head):
     """Score a video by the largest value of each channel."""
 
-    def __init__(self, in_channels, num_classes, *, dropout=0.5, initial_std=0.001):
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.fc = scoring_layer(in_channels, num_classes, initial_std=initial_std)
+    def __init__(self, in_channels, num_classes, **classifier):
+        super().__init__(**classifier)
+        self.fc = self.scoring_layer(in_channels, num_classes)
 
     def forward(self, features):
         return self.fc(self.dropout(features.amax(dim=(2, 3, 4))))

@@ -89,7 +89,7 @@ def test_a_block_s_strided_shortcut_averages(in_channels, stride, place, last_re
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_module_merges_a_deep_and_a_thin_branch(stride, scramble):
-    module = scramble(BigLittleModule(8, 8, num_blocks=4, alpha=2, beta=4, stride=stride, slots=EMPTY))
+    module = scramble(BigLittleModule(8, 8, num_blocks=4, stride=stride, slots=EMPTY))
     big_in, little_in = torch.randn(2, 8, 7, 5), torch.randn(2, 8, 7, 5)
     big, little = big_in, little_in
     for block in module.big:

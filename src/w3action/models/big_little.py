@@ -31,7 +31,9 @@ from w3action.models.backbone import Backbone, run_blocks, start_convolutions_
 from w3action.models.resnet import Bottleneck
 from w3action.models.slots import Fillers, Position, Slots, fold, unfold
 
+ALPHA, BETA = 2, 4  # how many times thinner and how many times shallower the little branch is
 STEM = 64  # channels
+NUM_BLOCKS = (3, 4, 6, 3)  # of a ResNet-50; a module's big branch and merger share them
 WIDTHS = (64, 128, 256, 512)
 MERGE_STRIDES = (2, 2, 1)  # stage 4 has the last stride
 
@@ -56,20 +58,18 @@ def pooled_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequ
 class BigLittleModule(nn.Module):
     """A big branch of `num_blocks - 1` residual blocks, a little one, and the residual block that merges them."""
 
-    def __init__(
-        self, in_channels: int, width: int, *, num_blocks: int, alpha: int, beta: int, stride: int, slots: Slots
-    ):
+    def __init__(self, in_channels: int, width: int, *, num_blocks: int, stride: int, slots: Slots):
         super().__init__()
-        channels, thin = 4 * width, width // alpha
-        self.slots = Slots(slots.temporal, None, slots.place)
+        channels, thin = 4 * width, width // ALPHA
+        self.slots = Slots(slots.temporal)
         self.big, self.little = nn.ModuleList(), nn.ModuleList()
         for i in range(num_blocks - 1):
             inputs, stride_here = (channels, 1) if i else (in_channels, 2)
             is_last = i == num_blocks - 2  # the sum of both branches has a ReLU of its own
-            block = PooledBottleneck(inputs, width, stride=stride_here, slots=empty_slots(), last_relu=not is_last)
+            block = PooledBottleneck(inputs, width, stride=stride_here, slots=Slots(), last_relu=not is_last)
             self.big.append(block)
-        for i in range(max(1, num_blocks // beta - 1)):
-            self.little.append(PooledBottleneck(4 * thin if i else in_channels, thin, stride=1, slots=empty_slots()))
+        for i in range(max(1, num_blocks // BETA - 1)):
+            self.little.append(PooledBottleneck(4 * thin if i else in_channels, thin, stride=1, slots=Slots()))
         self.little_e = nn.Sequential(nn.Conv2d(4 * thin, channels, 1, bias=False), nn.BatchNorm2d(channels))
         merging = Slots(None, slots.attention, slots.place)
         self.fusion = nn.ModuleList([PooledBottleneck(channels, width, stride=stride, slots=merging)])
@@ -83,32 +83,21 @@ class BigLittleModule(nn.Module):
         return self.fusion[0](merged, num_frames)
 
 
-def empty_slots() -> Slots:
-    """Build slots that nothing fills."""
-    return Slots(None, None, "residual")
-
-
 class BigLittleNet(Backbone):
     """The backbone.
 
     Args:
-        num_blocks: residual blocks in each stage, as in a ResNet; a module's big branch and merger share them.
         pairs: bLVNet, whose branches see different frames; False is bLResNet, whose branches see the same.
-        alpha: how many times thinner the little branch is.
-        beta: how many times shallower the little branch is.
         fillers: what stands in the slots.
     """
 
-    num_blocks_by_stage = (1, 1, 1, 3)
+    num_blocks_by_stage = (1, 1, 1, NUM_BLOCKS[3])
     num_features = 4 * WIDTHS[-1]
 
-    def __init__(
-        self, num_blocks: tuple[int, int, int, int], *, pairs: bool, alpha: int = 2, beta: int = 4, fillers: Fillers
-    ):
+    def __init__(self, *, pairs: bool, fillers: Fillers):
         super().__init__()
-        assert num_blocks[3] == self.num_blocks_by_stage[3], num_blocks
         self.pairs = pairs
-        thin = STEM // alpha
+        thin = STEM // ALPHA
         self.conv1, self.bn1 = nn.Conv2d(3, STEM, 7, stride=2, padding=3, bias=False), nn.BatchNorm2d(STEM)
         self.b_conv0, self.bn_b0 = nn.Conv2d(STEM, STEM, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(STEM)
         self.l_conv0, self.bn_l0 = nn.Conv2d(STEM, thin, 3, padding=1, bias=False), nn.BatchNorm2d(thin)
@@ -117,7 +106,7 @@ class BigLittleNet(Backbone):
         self.bl_init, self.bn_bl_init = nn.Conv2d(STEM, STEM, 1, bias=False), nn.BatchNorm2d(STEM)
         # The stem's slot stands with the first block's; a name of its own keeps it out of the published weights.
         temporal = fillers.temporal(Position(0, 0, self.num_blocks_by_stage), STEM)
-        self.layer0 = nn.ModuleDict({"slots": Slots(temporal, None, fillers.place)})
+        self.layer0 = nn.ModuleDict({"slots": Slots(temporal)})
         channels = STEM
         for stage, width in enumerate(WIDTHS):
             positions = [Position(stage, i, self.num_blocks_by_stage) for i in range(self.num_blocks_by_stage[stage])]
@@ -126,7 +115,7 @@ class BigLittleNet(Backbone):
                 for position in positions
             ]
             if stage < len(MERGE_STRIDES):
-                shape = {"num_blocks": num_blocks[stage], "stride": MERGE_STRIDES[stage], "alpha": alpha, "beta": beta}
+                shape = {"num_blocks": NUM_BLOCKS[stage], "stride": MERGE_STRIDES[stage]}
                 layer: nn.Module = BigLittleModule(channels, width, slots=slots[0], **shape)
             else:
                 layer = nn.ModuleList(
@@ -179,9 +168,9 @@ class BigLittleNet(Backbone):
 
 def blresnet50(fillers: Fillers) -> BigLittleNet:
     """bLResNet-50 (alpha 2, beta 4), 24.6 M parameters without the classifier: frame by frame."""
-    return BigLittleNet((3, 4, 6, 3), pairs=False, fillers=fillers)
+    return BigLittleNet(pairs=False, fillers=fillers)
 
 
 def blvnet50(fillers: Fillers) -> BigLittleNet:
     """bLVNet-50 (alpha 2, beta 4), 24.6 M parameters without the classifier: pairs of frames."""
-    return BigLittleNet((3, 4, 6, 3), pairs=True, fillers=fillers)
+    return BigLittleNet(pairs=True, fillers=fillers)

@@ -119,11 +119,6 @@ class InceptionBlock(nn.Module):
         return self.finish(*self.start(x, num_frames), num_frames)
 
 
-def out_channels(in_channels: int, row: Row) -> int:
-    """Count the channels of a block's output."""
-    return row.one + row.three[1] + row.double[1] + (row.project or in_channels)
-
-
 def double_start(in_channels: int, row: Row) -> nn.Sequential:
     """Build the first two convolutions of a block's branch of three; ECO's 3D network stands on those of block 3c."""
     return nn.Sequential(conv_norm_relu(in_channels, row.double[0], 1), conv_norm_relu(*row.double, 3))
@@ -142,7 +137,7 @@ def inception_blocks(rows: tuple[Row, ...], *, fillers: Fillers, counts: tuple[i
     blocks = nn.ModuleDict()
     channels, so_far = STEM_CHANNELS, [0] * len(counts)
     for row in rows:
-        joined = out_channels(channels, row)
+        joined = row.one + row.three[1] + row.double[1] + (row.project or channels)
         position = Position(row.stage, so_far[row.stage], counts)
         slots = fillers.at(position, in_channels=channels, out_channels=joined)
         blocks[row.name] = InceptionBlock(channels, row, slots=slots)

@@ -22,6 +22,8 @@ are joined as maps, so that an attention's masks can refine them; an average ove
 ECO-Lite networks, of 16, 20, 24 and 32 frames, their scores averaged.
 """
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -37,6 +39,8 @@ SHARED_CHANNELS = 320  # of 3b's output
 TRUNK_CHANNELS = WHERE_STREAMS_PART.double[1]
 # The 3D network: stage by stage its width and its residual blocks.
 STAGES = ((128, 1), (256, 2), (512, 2))
+
+conv3d = partial(nn.Conv3d, kernel_size=3, padding=1, bias=False)  # (in_channels, out_channels, stride=1)
 
 
 class Block3D(nn.Module):
@@ -60,11 +64,6 @@ class Block3D(nn.Module):
         y = activated if self.slots.temporal is None else self.slots.temporal(activated)
         y = self.conv2(self.bn2(self.conv1(y)).relu_())
         return self.slots.close_clips(y, x if self.downsample is None else self.downsample(activated), relu=False)
-
-
-def conv3d(in_channels: int, width: int, *, stride: int = 1) -> nn.Conv3d:
-    """Build a 3x3x3 convolution."""
-    return nn.Conv3d(in_channels, width, 3, stride=stride, padding=1, bias=False)
 
 
 class Network3D(nn.Module):

@@ -137,9 +137,8 @@ class _Readers(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor | tuple | list) and not isinstance(
-            result, torch.Size
-        ):  # else it asked for a shape
+        asked_for_shape = isinstance(result, torch.Size)
+        if isinstance(result, Tensor | tuple | list) and not asked_for_shape:
             self.num_readers.update(id(given) for given in tree_leaves((args, kwargs)))
         layer = id(args[1]) if len(args) > 1 else None
         if func in CONVOLVE and layer in self.convolutions:

@@ -24,6 +24,7 @@ from w3action.models.c3d import c3d, c3d_convolutions
 from w3action.models.eco import eco_full, eco_lite
 from w3action.models.mobilenet_v2 import mobilenet_v2
 from w3action.models.resnet import resnet18, resnet34, resnet50, resnet101, small
+from w3action.models.resnet3d import from_torchvision_r2plus1d
 from w3action.models.slots import Fillers, Position, TemporalBuilder, nothing
 from w3action.models.slowfast import slowfast_4x16_resnet50, slowfast_8x8_resnet50
 from w3action.models.vgg import vgg16
@@ -58,8 +59,8 @@ class Network:
     """How a network is put together, and the clips it is usually given."""
 
     backbone: Callable[[Fillers], Backbone]
-    temporal: str  # of `TEMPORAL_OPERATIONS`
-    imagenet: zoo.WeightsEnum | None
+    temporal: str = "none"  # of `TEMPORAL_OPERATIONS`
+    imagenet: zoo.WeightsEnum | None = None
     convert: Converter | None = None  # of torchvision's weights to this backbone's layout
     head: Callable[..., heads.Head] = heads.AverageHead
     head_options: dict[str, Any] = field(default_factory=dict)
@@ -72,9 +73,9 @@ class Network:
 _inflated = partial(Network, convert=resnet3d.inflate_state_dict, num_frames=32)  # I3D, of ImageNet's 2D weights
 
 NETWORKS = {
-    "tsn_small": Network(small, "none", None, input_size=64),
-    "tsm_small": Network(small, "shift", None, input_size=64),
-    "tam_small": Network(small, "aggregation", None, input_size=64),
+    "tsn_small": Network(small, input_size=64),
+    "tsm_small": Network(small, "shift", input_size=64),
+    "tam_small": Network(small, "aggregation", input_size=64),
     "tsn_mobilenetv2": Network(mobilenet_v2, "none", zoo.MobileNet_V2_Weights.IMAGENET1K_V1),
     "tsm_mobilenetv2": Network(mobilenet_v2, "shift", zoo.MobileNet_V2_Weights.IMAGENET1K_V1),
     "tsm_online_mobilenetv2": Network(mobilenet_v2, "past_shift", zoo.MobileNet_V2_Weights.IMAGENET1K_V1),
@@ -91,42 +92,38 @@ NETWORKS = {
     # Frames related by the head.
     "trn_resnet50": Network(resnet50, "none", _RESNET50, head=heads.RelationHead, head_options=_SINGLE_SCALE),
     "trn_multiscale_resnet50": Network(resnet50, "none", _RESNET50, head=heads.RelationHead, paper_gflops=33),
-    "tsn_bn_inception": Network(bn_inception, "none", None, paper_gflops=16),
-    "tsm_bn_inception": Network(bn_inception, "shift", None),
-    "trn_bn_inception": Network(bn_inception, "none", None, head=heads.RelationHead, head_options=_SINGLE_SCALE),
-    "trn_multiscale_bn_inception": Network(bn_inception, "none", None, head=heads.RelationHead, paper_gflops=16),
+    "tsn_bn_inception": Network(bn_inception, paper_gflops=16),
+    "tsm_bn_inception": Network(bn_inception, "shift"),
+    "trn_bn_inception": Network(bn_inception, head=heads.RelationHead, head_options=_SINGLE_SCALE),
+    "trn_multiscale_bn_inception": Network(bn_inception, head=heads.RelationHead, paper_gflops=16),
     "tsn_vgg16": Network(vgg16, "none", zoo.VGG16_Weights.IMAGENET1K_V1, num_frames=16),
     "lstm_vgg16": Network(vgg16, "none", zoo.VGG16_Weights.IMAGENET1K_V1, head=heads.RecurrentHead, num_frames=16),
     "bank_resnet50": Network(resnet50, "none", _RESNET50, head=heads.FeatureBankHead, head_options={"operator": "max"}),
     # Two branches for the frames of a pair.
-    "tsn_blresnet50": Network(blresnet50, "none", None),
-    "blvnet50": Network(blvnet50, "none", None, num_frames=16),
-    "tam_blvnet50": Network(blvnet50, "aggregation", None, num_frames=16),
+    "tsn_blresnet50": Network(blresnet50),
+    "blvnet50": Network(blvnet50, num_frames=16),
+    "tam_blvnet50": Network(blvnet50, "aggregation", num_frames=16),
     # 3D convolutions.
-    "eco_lite": Network(eco_lite, "none", None, num_frames=16),
-    "eco_full": Network(eco_full, "none", None, paper_gflops=32),
+    "eco_lite": Network(eco_lite, num_frames=16),
+    "eco_full": Network(eco_full, paper_gflops=32),
     "i3d_resnet18": _inflated(resnet3d.i3d_resnet18, "none", zoo.ResNet18_Weights.IMAGENET1K_V1),
     "i3d_resnet50": _inflated(resnet3d.i3d_resnet50, "none", _RESNET50, paper_gflops=153),
     "region_graph_i3d_resnet50": _inflated(
         resnet3d.i3d_resnet50, "none", _RESNET50, head=heads.RegionGraphHead, paper_gflops=303
     ),
-    "r2plus1d_18": Network(
-        resnet3d.r2plus1d_18, "none", None, convert=resnet3d.from_torchvision_r2plus1d, input_size=112, num_frames=16
-    ),
-    "r2plus1d_34": Network(resnet3d.r2plus1d_34, "none", None, input_size=112, num_frames=32),
-    "r2plus1d_50": Network(resnet3d.r2plus1d_50, "none", None, input_size=112, num_frames=32),
-    "slowfast_4x16_resnet50": Network(slowfast_4x16_resnet50, "none", None, num_frames=32),
+    "r2plus1d_18": Network(resnet3d.r2plus1d_18, convert=from_torchvision_r2plus1d, input_size=112, num_frames=16),
+    "r2plus1d_34": Network(resnet3d.r2plus1d_34, input_size=112, num_frames=32),
+    "r2plus1d_50": Network(resnet3d.r2plus1d_50, input_size=112, num_frames=32),
+    "slowfast_4x16_resnet50": Network(slowfast_4x16_resnet50, num_frames=32),
     "slowfast_8x8_resnet50": Network(
         slowfast_8x8_resnet50,
-        "none",
-        None,
         num_frames=32,
         paper_gflops=65,
         differs="the paper's 65 is SlowFast 8x8's published cost at 256 pixels, where it counts 65.7 here",
     ),
-    "c3d": Network(c3d, "none", None, input_size=112, num_frames=16),
-    "lstm_c3d": Network(c3d_convolutions, "none", None, head=heads.RecurrentHead, input_size=112, num_frames=16),
+    "c3d": Network(c3d, input_size=112, num_frames=16),
+    "lstm_c3d": Network(c3d_convolutions, head=heads.RecurrentHead, input_size=112, num_frames=16),
     "rsttm_c3d": Network(
-        c3d_convolutions, "none", None, head=heads.RSTTMHead, head_options=_TWO_SLICES, input_size=112, num_frames=16
+        c3d_convolutions, head=heads.RSTTMHead, head_options=_TWO_SLICES, input_size=112, num_frames=16
     ),
 }

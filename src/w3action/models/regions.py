@@ -23,11 +23,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
+from torchvision.models.detection import FasterRCNN, FasterRCNN_ResNet50_FPN_Weights
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import FrozenBatchNorm2d
 
 from w3action.models.weights import check_fit, download, read_state_dict
@@ -61,17 +61,11 @@ class RegionProposer(nn.Module):
         self.backbone = resnet_fpn_backbone(backbone_name="resnet50", weights=None, norm_layer=norm)
         with torch.device("cpu"):  # anchors are no part of the state, so a network built on meta must have them too
             anchors = AnchorGenerator(ANCHOR_SIZES, (ASPECT_RATIOS,) * len(ANCHOR_SIZES))
-        self.rpn = RegionProposalNetwork(
-            anchors,
-            RPNHead(self.backbone.out_channels, len(ASPECT_RATIOS)),
-            fg_iou_thresh=0.7,
-            bg_iou_thresh=0.3,
-            batch_size_per_image=256,
-            positive_fraction=0.5,
-            pre_nms_top_n={"training": 1000, "testing": 1000},
-            post_nms_top_n={"training": num_regions, "testing": num_regions},
-            nms_thresh=0.7,
-        )
+        counts = {"rpn_pre_nms_top_n_test": 1000, "rpn_post_nms_top_n_test": num_regions}
+        no_second_half = {"box_head": nn.Identity(), "box_predictor": nn.Identity()}
+        detector = FasterRCNN(self.backbone, rpn_anchor_generator=anchors, **counts, **no_second_half)
+        assert isinstance(detector.rpn, RegionProposalNetwork)
+        self.rpn = detector.rpn
         self.register_buffer("has_weights", torch.tensor(False))
         self.requires_grad_(False)
         self.eval()

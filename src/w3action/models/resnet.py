@@ -88,12 +88,54 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential 
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
-class StagedBackbone(Backbone):
-    """What all of them do: a stem, then `layer1`, `layer2`, ..., each a list of blocks."""
+class ResNet(Backbone):
+    """The backbone: a stem, then `layer1`, `layer2`, ..., each a list of blocks.
 
-    conv1: nn.Conv2d
-    bn1: nn.BatchNorm2d
-    maxpool: nn.Module
+    Args:
+        block: BasicBlock or Bottleneck.
+        num_blocks: residual blocks in each stage.
+        widths: of the blocks of each stage.
+        stem: channels of the first convolution and the size of its kernel; its stride is 2.
+        pool: max pooling behind the stem; without it the first stage halves the resolution as the others do.
+        meet_twice: frames meet before the second convolution of each block too.
+        he_start: convolutions start as He's do; False keeps PyTorch's own start.
+        fillers: what stands in the slots.
+    """
+
+    def __init__(
+        self,
+        block: type[BasicBlock] | type[Bottleneck],
+        num_blocks: tuple[int, ...],
+        *,
+        widths: tuple[int, ...] = (64, 128, 256, 512),
+        stem: tuple[int, int] = (64, 7),
+        pool: bool = True,
+        meet_twice: bool = False,
+        he_start: bool = True,
+        fillers: Fillers,
+    ):
+        super().__init__()
+        channels, kernel = stem
+        self.conv1 = nn.Conv2d(3, channels, kernel, stride=2, padding=kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
+        self.num_blocks_by_stage = num_blocks
+        for stage, (count, width) in enumerate(zip(num_blocks, widths, strict=True)):
+            blocks, out_channels = nn.ModuleList(), width * block.expansion
+            for i in range(count):
+                slots = fillers.at(
+                    Position(stage, i, num_blocks),
+                    in_channels=channels,
+                    out_channels=out_channels,
+                    between_channels=width if meet_twice else None,
+                )
+                keeps_size = i > 0 or (stage == 0 and pool)
+                blocks.append(block(channels, width, stride=1 if keeps_size else 2, slots=slots))
+                channels = out_channels
+            self.add_module(f"layer{stage + 1}", blocks)
+        self.num_features = channels
+        if he_start:
+            start_convolutions_(self)
 
     def forward(self, clips: Float[Tensor, "b c_in t h w"]) -> tuple[Float[Tensor, "b c t h2 w2"], list[list[Masks]]]:
         """Return the last features and, stage by stage, the masks of each attention."""
@@ -104,60 +146,6 @@ class StagedBackbone(Backbone):
             x, stage_masks = run_blocks(self.get_submodule(f"layer{stage + 1}").children(), x, num_frames)
             masks.append(stage_masks)
         return unfold(x, num_frames), masks
-
-
-class ResNet(StagedBackbone):
-    """The backbone.
-
-    Args:
-        block: BasicBlock or Bottleneck.
-        num_blocks: residual blocks in each stage.
-        fillers: what stands in the slots.
-    """
-
-    def __init__(self, block: type[BasicBlock] | type[Bottleneck], num_blocks: tuple[int, ...], *, fillers: Fillers):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.num_blocks_by_stage = num_blocks
-        channels = 64
-        for stage, count in enumerate(num_blocks):
-            width = 64 * 2**stage
-            blocks = nn.ModuleList()
-            for i in range(count):
-                out_channels = width * block.expansion
-                slots = fillers.at(Position(stage, i, num_blocks), in_channels=channels, out_channels=out_channels)
-                stride = 2 if i == 0 and stage > 0 else 1
-                blocks.append(block(channels, width, stride=stride, slots=slots))
-                channels = out_channels
-            self.add_module(f"layer{stage + 1}", blocks)
-        self.num_features = channels
-        start_convolutions_(self)
-
-
-class SmallResNet(StagedBackbone):
-    """A narrow ResNet for frames of about 64 pixels: a 5x5 stem and three stages of one basic block each.
-
-    It has few blocks, so each lets frames meet twice, and no max pooling, so that they first meet at half the
-    input's resolution. The total stride is 16. It starts from PyTorch's own weights: with AdamW it learns faster
-    from them than from He's larger ones.
-    """
-
-    def __init__(self, *, fillers: Fillers, stem: int = 24, widths: tuple[int, ...] = (32, 64, 128)):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, stem, 5, stride=2, padding=2, bias=False)
-        self.bn1 = nn.BatchNorm2d(stem)
-        self.maxpool = nn.Identity()
-        self.num_blocks_by_stage = (1,) * len(widths)
-        channels = stem
-        for stage, width in enumerate(widths):
-            position = Position(stage, 0, self.num_blocks_by_stage)
-            slots = fillers.at(position, in_channels=channels, out_channels=width, between_channels=width)
-            block = BasicBlock(channels, width, stride=2, slots=slots)
-            self.add_module(f"layer{stage + 1}", nn.ModuleList([block]))
-            channels = width
-        self.num_features = channels
 
 
 def resnet18(fillers: Fillers) -> ResNet:
@@ -180,6 +168,12 @@ def resnet101(fillers: Fillers) -> ResNet:
     return ResNet(Bottleneck, (3, 4, 23, 3), fillers=fillers)
 
 
-def small(fillers: Fillers) -> SmallResNet:
-    """Narrow ResNet-8, 0.3 M parameters: for demos, tests, first experiments."""
-    return SmallResNet(fillers=fillers)
+def small(fillers: Fillers) -> ResNet:
+    """Narrow ResNet-8, 0.3 M parameters: for demos, tests, first experiments with frames of about 64 pixels.
+
+    It has few blocks, so each lets frames meet twice, and no max pooling, so that they first meet at half the
+    input's resolution. The total stride is 16. It starts from PyTorch's own weights: with AdamW it learns faster
+    from them than from He's larger ones.
+    """
+    narrow = {"widths": (32, 64, 128), "stem": (24, 5), "pool": False}
+    return ResNet(BasicBlock, (1, 1, 1), **narrow, meet_twice=True, he_start=False, fillers=fillers)

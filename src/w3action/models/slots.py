@@ -62,9 +62,9 @@ class Slots(nn.Module):
 
     def __init__(
         self,
-        temporal: nn.Module | None,
-        attention: nn.Module | None,
-        place: Place,
+        temporal: nn.Module | None = None,
+        attention: nn.Module | None = None,
+        place: Place = "residual",
         *,
         between: nn.Module | None = None,
     ):

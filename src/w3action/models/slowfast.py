@@ -22,6 +22,8 @@ convolution has a batch norm and a ReLU, and looks at 7 frames where alpha is 4 
 attention on the residual branch has features to see.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -37,25 +39,11 @@ CHANNEL_RATIO = 8  # 1 / beta
 LATERAL_RATIO = 2  # channels of a lateral convolution's output, to those of its input
 
 
-def pathway(
-    width: int,
-    *,
-    stem: int,
-    depths: tuple[int, ...],
-    lateral_channels: tuple[int, ...] = (0, 0, 0, 0),
-    fillers: Fillers,
-) -> Stages3d:
+def pathway(width: int, *, depths: tuple[int, ...], **arguments: Any) -> Stages3d:
     """Build one ResNet-50 of the two: `depths` are how many frames deep the blocks of each stage look."""
-    return Stages3d(
-        Bottleneck,
-        width=width,
-        stem=stem,
-        kernels=tuple((depth,) * count for depth, count in zip(depths, NUM_BLOCKS, strict=True)),
-        strides=((1, 1, 1), (1, 2, 2), (1, 2, 2), (1, 2, 2)),
-        pool=True,
-        lateral_channels=lateral_channels,
-        fillers=fillers,
-    )
+    kernels = tuple((depth,) * count for depth, count in zip(depths, NUM_BLOCKS, strict=True))
+    strides = ((1, 1, 1), (1, 2, 2), (1, 2, 2), (1, 2, 2))
+    return Stages3d(Bottleneck, width=width, kernels=kernels, strides=strides, pool=True, **arguments)
 
 
 class SlowFast(Backbone):
@@ -78,7 +66,7 @@ class SlowFast(Backbone):
         fast_channels = (width, *(Bottleneck.expansion * width * 2**stage for stage in range(3)))  # before each stage
         lateral_channels = tuple(LATERAL_RATIO * channels for channels in fast_channels)
         self.slow = pathway(SLOW_WIDTH, stem=1, depths=(1, 1, 3, 3), lateral_channels=lateral_channels, fillers=fillers)
-        self.fast = pathway(width, stem=5, depths=(3, 3, 3, 3), lateral_channels=(0, 0, 0, 0), fillers=Fillers())
+        self.fast = pathway(width, stem=5, depths=(3, 3, 3, 3), fillers=Fillers())
         self.laterals = nn.ModuleList(to_slow(channels, kernel=lateral, alpha=alpha) for channels in fast_channels)
         self.num_features = self.slow.num_features + self.fast.num_features
         start_convolutions_(self)

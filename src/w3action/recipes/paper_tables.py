@@ -6,6 +6,7 @@ figures in the paper, though the data sets are not: printed here as they are pri
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from w3action.recipes.published import ECO_ENSEMBLE
@@ -76,6 +77,9 @@ def _row(system: str, backbone: str, frames: str, figures: Figures, *runs: str, 
     return PaperRow(system, backbone, frames, figures, runs, differs=_DIFFERS.get(runs[0], ""), **rest)
 
 
+_twice = partial(_row, protocol="twice")
+
+
 def _ablation(system: str, top1: float, run: str, **rest: Any) -> PaperRow:
     return _row(system, _R50, "16", (top1,), run, **rest)
 
@@ -98,18 +102,10 @@ _SOMETHING_V1 = (
     _row("ECO", _ECO, "16", (41.4, None), "ssv1_eco_16f", gflops=64),
     _row("ECO-Lite, ensemble", _ECO, "92", (46.4, None), *_LITE, gflops=267),
     _row("ECO-Lite, ensemble, RGB+Flow", _ECO, "92+92", (49.5, None), *_LITE, *_LITE_FLOW),
-    _row("I3D", "3D ResNet-50", "32x2", (41.6, 72.2), "ssv1_i3d_32f", protocol="twice", gflops=153),
-    _row("I3D + NL", "3D ResNet-50", "32x2", (44.4, 76.0), "ssv1_i3d_non_local_32f", protocol="twice", gflops=168),
-    _row(
-        "I3D + NL + GCN",
-        "3D ResNet-50 + GCN",
-        "32x2",
-        (46.1, 76.8),
-        "ssv1_i3d_non_local_gcn_32f",
-        protocol="twice",
-        gflops=303,
-    ),
-    _row("SlowFast", "(2D+1)ResNet-50", "32", (47.5, 76.0), "ssv1_slowfast_32f", protocol="twice", gflops=65),
+    _twice("I3D", "3D ResNet-50", "32x2", (41.6, 72.2), "ssv1_i3d_32f", gflops=153),
+    _twice("I3D + NL", "3D ResNet-50", "32x2", (44.4, 76.0), "ssv1_i3d_non_local_32f", gflops=168),
+    _twice("I3D + NL + GCN", "3D ResNet-50 + GCN", "32x2", (46.1, 76.8), "ssv1_i3d_non_local_gcn_32f", gflops=303),
+    _twice("SlowFast", "(2D+1)ResNet-50", "32", (47.5, 76.0), "ssv1_slowfast_32f", gflops=65),
     _row("TSM", _R50, "8", (45.6, 74.2), "ssv1_tsm_8f", gflops=33),
     _row("TSM", _R50, "16", (47.2, 77.1), "ssv1_tsm_16f", gflops=65),
     _row("TSM, ensemble", _R50, "8+16", (49.7, 78.5), "ssv1_tsm_8f", "ssv1_tsm_16f", gflops=98),
@@ -117,12 +113,12 @@ _SOMETHING_V1 = (
     _row("TSM + W3", _R50, "16", (52.6, 81.3), "ssv1_tsm_w3_16f", gflops=67.1),
 )
 _SOMETHING_V2 = (
-    _row("TRN-Multiscale", _BNI, "8x2", (48.4, 77.6), "ssv2_trn_multiscale_bn_inception_8f", protocol="twice"),
+    _twice("TRN-Multiscale", _BNI, "8x2", (48.4, 77.6), "ssv2_trn_multiscale_bn_inception_8f"),
     _row("TRN-Multiscale", _R50, "8", (38.9, 68.1), "ssv2_trn_multiscale_8f"),
-    _row("TRN RGB+Flow", _BNI, "(8+8)x2", (55.5, 83.1), *(run.format("ssv2") for run in _TRN_BOTH), protocol="twice"),
+    _twice("TRN RGB+Flow", _BNI, "(8+8)x2", (55.5, 83.1), *(run.format("ssv2") for run in _TRN_BOTH)),
     _row("TSM", _R50, "FR: 8x2", (59.1, 85.6), "ssv2_tsm_8f", protocol="full"),
     _row("TSM", _R50, "FR: 16x2", (63.1, 88.1), "ssv2_tsm_16f", protocol="full"),
-    _row("TSM + W3", _R50, "CC: 16x2", (65.7, 90.2), "ssv2_tsm_w3_16f", protocol="twice"),
+    _twice("TSM + W3", _R50, "CC: 16x2", (65.7, 90.2), "ssv2_tsm_w3_16f"),
     _row("TSM + W3", _R50, "FR: 16x2", (66.5, 90.4), "ssv2_tsm_w3_16f", protocol="full"),
 )
 _EGOGESTURE = (

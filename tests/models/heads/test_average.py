@@ -3,7 +3,7 @@
 import torch
 
 from w3action.models import NETWORKS
-from w3action.models.heads import AverageHead, Head
+from w3action.models.heads import AverageHead
 
 
 def test_the_video_s_logits_are_the_mean_of_its_frames():
@@ -36,7 +36,3 @@ def test_the_classifier_starts_as_the_public_tsm_s():
 
 def test_a_network_that_names_no_head_has_this_one():
     assert NETWORKS["tsm_small"].head is AverageHead
-
-
-def test_a_head_that_scores_frames_together_has_no_logits_of_frames():
-    assert Head().frame_logits(torch.zeros(1, 2, 3, 4, 5)) is None

@@ -6,13 +6,12 @@ its names and its weights, and our head takes the place of its classifier. Clips
 """
 
 from collections.abc import Mapping
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from w3action.models.foreign.as_backbone import ForeignBackbone
-from w3action.models.foreign.libraries import LIBRARIES, Library, build, find
+from w3action.models.foreign.libraries import LIBRARIES, build, find
 from w3action.models.foreign.residuals import find_residuals, has_positive_inputs
 from w3action.models.foreign.tracing import UntraceableError, trace
 from w3action.models.networks import Network
@@ -38,26 +37,21 @@ def foreign_network(name: str) -> Network:
         )
     library = find(library_name, network_name)
     temporal = FRAMES_MEET[kind]
-    if temporal == "aggregation" and not _has_positive_inputs(library, network_name, rest):
-        temporal = "linear_aggregation"  # a ReLU behind it would cut what is negative
+    if temporal == "aggregation":
+        with torch.device("meta"):
+            traced = trace(build(library, network_name), what=rest)
+        if not has_positive_inputs(find_residuals(traced), traced):
+            temporal = "linear_aggregation"  # a ReLU behind it would cut what is negative
+
+    def without_classifier(theirs: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Leave aside what the image network has behind its last maps; anything else unexpected is reported later."""
+        with torch.device("meta"):
+            known = build(library, network_name).state_dict()
+        return {key: value for key, value in theirs.items() if key in expected or key not in known}
+
     return Network(
         lambda fillers: ForeignBackbone(build(library, network_name), fillers=fillers, what=rest),
         temporal,
         library.weights(network_name),
-        convert=partial(_without_classifier, library=library, name=network_name),
+        convert=without_classifier,
     )
-
-
-def _has_positive_inputs(library: Library, name: str, what: str) -> bool:
-    with torch.device("meta"):
-        traced = trace(build(library, name), what=what)
-    return has_positive_inputs(find_residuals(traced), traced)
-
-
-def _without_classifier(
-    theirs: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, library: Library, name: str
-) -> dict[str, Tensor]:
-    """Leave aside what the image network has behind its last maps; anything else unexpected stays, to be reported."""
-    with torch.device("meta"):
-        known = build(library, name).state_dict()
-    return {key: value for key, value in theirs.items() if key in expected or key not in known}

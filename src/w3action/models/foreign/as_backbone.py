@@ -115,9 +115,7 @@ def _take_clips(graph: fx.Graph) -> fx.Node:
     images = next(node for node in graph.nodes if node.op == "placeholder")
     with graph.inserting_before(images):
         clips = graph.placeholder("clips")
-    with graph.inserting_after(images):
         num_frames = graph.call_method("size", (clips, 2))
-    with graph.inserting_after(num_frames):
         frames = graph.call_function(fold, (clips,))
     images.replace_all_uses_with(frames)
     graph.erase_node(images)

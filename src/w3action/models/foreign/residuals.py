@@ -92,7 +92,8 @@ def _as_residual(
     if _goes_round(sides[index], fork, inside[index], traced):
         return None
     entries = tuple(user for user in fork.users if user in inside[index])
-    return Residual(fork, entries, sides[index], node, _end(node, traced), _owner(node))
+    owners = list(node.meta.get("nn_module_stack") or [""])  # the last is the module whose code adds
+    return Residual(fork, entries, sides[index], node, _end(node, traced), owners[-1])
 
 
 def _fork(node: fx.Node, above: Mapping[fx.Node, Set[fx.Node]]) -> tuple[fx.Node | None, list[fx.Node]]:
@@ -153,9 +154,3 @@ def _norm_ends_in_relu(node: fx.Node, traced: Traced) -> bool:
         return False
     inner = list(traced.modules[str(node.target)].modules())
     return len(inner) > 1 and isinstance(inner[-1], nn.ReLU | nn.ReLU6)
-
-
-def _owner(node: fx.Node) -> str:
-    """Name the module whose code computes a node."""
-    stack = list(node.meta.get("nn_module_stack") or ())
-    return stack[-1] if stack else ""

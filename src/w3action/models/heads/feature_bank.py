@@ -22,13 +22,13 @@ Source: "Long-Term Feature Banks for Detailed Video Understanding" (Wu et al., C
 """
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.models.heads.head import Head, scoring_layer
+from w3action.models.heads.head import Head
 
 Operator = Literal["average", "max", "non_local"]
 
@@ -39,14 +39,12 @@ class FeatureBankHead(Head):
     Args:
         in_channels: C of the features.
         num_classes: K.
-        dropout: before the classifier.
-        initial_std: of the classifier's weights, 0.001 as in the public TSM; None keeps PyTorch's own start. The
-            non-local layers always start as PyTorch makes them.
         operator: how the clip reads the bank, "average", "max" or "non_local".
         bank_channels: C_bank; None means C.
         width: of the non-local layers.
         num_layers: non-local layers on top of each other.
         bank_dropout: within the non-local operator.
+        classifier: dropout and start, as in `Head`.
 
     Raises:
         ValueError: an unknown operator or a size below 1; in a call, a bank of other channels or without entries, or
@@ -58,15 +56,14 @@ class FeatureBankHead(Head):
         in_channels: int,
         num_classes: int,
         *,
-        dropout: float = 0.5,
-        initial_std: float | None = 0.001,
         operator: Operator = "non_local",
         bank_channels: int | None = None,
         width: int = 512,
         num_layers: int = 2,
         bank_dropout: float = 0.2,
+        **classifier: Any,
     ):
-        super().__init__()
+        super().__init__(**classifier)
         if operator not in get_args(Operator):
             raise ValueError(f"operator is {operator!r}; choose one of {', '.join(get_args(Operator))}")
         self.in_channels = in_channels
@@ -80,9 +77,8 @@ class FeatureBankHead(Head):
             self.reader = NonLocalReader(
                 in_channels, self.bank_channels, width=width, num_layers=num_layers, dropout=bank_dropout
             )
-        self.dropout = nn.Dropout(dropout)
         read_channels = width if operator == "non_local" else self.bank_channels
-        self.fc = scoring_layer(in_channels + read_channels, num_classes, initial_std=initial_std)
+        self.fc = self.scoring_layer(in_channels + read_channels, num_classes)
 
     def forward(
         self, features: Float[Tensor, "b c t h w"], bank: Float[Tensor, "b n d"] | None = None

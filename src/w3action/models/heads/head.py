@@ -4,20 +4,30 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-def scoring_layer(in_features: int, out_features: int, *, initial_std: float | None) -> nn.Linear:
-    """Build a linear layer with weights N(0, initial_std) and no bias at first; None keeps PyTorch's own start."""
-    layer = nn.Linear(in_features, out_features)
-    if initial_std is not None:
-        nn.init.normal_(layer.weight, std=initial_std)
-        nn.init.zeros_(layer.bias)
-    return layer
-
-
 class Head(nn.Module):
-    """Base of the heads; a subclass defines `frame_logits` or `forward`, and its last layer is `fc`."""
+    """Base of the heads; a subclass defines `frame_logits` or `forward`, and its last layer is `fc`.
+
+    Args:
+        dropout: before the classifier.
+        initial_std: of the classifier's weights, 0.001 as in the public TSM and TRN; None keeps PyTorch's own start,
+            which a backbone without pretrained weights learns faster from. Other layers start as PyTorch makes them.
+    """
 
     fc: nn.Module
     sees_clips = False  # whether `forward` also takes the clips, and boxes on them, by those names
+
+    def __init__(self, *, dropout: float = 0.5, initial_std: float | None = 0.001):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.initial_std = initial_std
+
+    def scoring_layer(self, in_features: int, out_features: int) -> nn.Linear:
+        """Build a linear layer with weights N(0, initial_std) and no bias at first."""
+        layer = nn.Linear(in_features, out_features)
+        if self.initial_std is not None:
+            nn.init.normal_(layer.weight, std=self.initial_std)
+            nn.init.zeros_(layer.bias)
+        return layer
 
     @property
     def classifier(self) -> nn.Module:

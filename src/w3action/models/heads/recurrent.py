@@ -13,10 +13,12 @@ Source: "Long-term Recurrent Convolutional Networks for Visual Recognition and D
 CVPR 2015), section 4: an LSTM on a convolutional network's features, scores averaged over the steps.
 """
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.models.heads.head import Head, scoring_layer
+from w3action.models.heads.head import Head
 
 
 class RecurrentHead(Head):
@@ -25,29 +27,22 @@ class RecurrentHead(Head):
     Args:
         in_channels: C of the features.
         num_classes: K.
-        dropout: before the classifier.
-        initial_std: of the classifier's weights, 0.001 as in the public TSM; None keeps PyTorch's own start. The LSTM
-            always starts as PyTorch makes it.
         hidden: width of the LSTM's state.
         num_layers: LSTMs on top of each other.
+        classifier: dropout and start, as in `Head`.
+
+    Raises:
+        ValueError: a size below 1.
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        num_classes: int,
-        *,
-        dropout: float = 0.5,
-        initial_std: float | None = 0.001,
-        hidden: int = 256,
-        num_layers: int = 1,
+        self, in_channels: int, num_classes: int, *, hidden: int = 256, num_layers: int = 1, **classifier: Any
     ):
-        super().__init__()
+        super().__init__(**classifier)
         if hidden < 1 or num_layers < 1:
             raise ValueError(f"hidden is {hidden} and num_layers {num_layers}; both must be at least 1")
         self.lstm = nn.LSTM(in_channels, hidden, num_layers, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
-        self.fc = scoring_layer(hidden, num_classes, initial_std=initial_std)
+        self.fc = self.scoring_layer(hidden, num_classes)
 
     def frame_logits(self, features: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b t k"]:
         """Score every step: what the frames up to it say."""

@@ -25,12 +25,14 @@ Source: "Videos as Space-Time Region Graphs" (Wang and Gupta, ECCV 2018), sectio
 paper's Table 1.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from w3action.models.heads.head import Head, scoring_layer
+from w3action.models.heads.head import Head
 from w3action.models.regions import RegionProposer, frames_of_steps
 
 BINS = 7  # of RoIAlign, a side
@@ -44,12 +46,11 @@ class RegionGraphHead(Head):
     Args:
         in_channels: C of the features.
         num_classes: K.
-        dropout: before the classifier.
-        initial_std: of the classifier's weights, 0.001 as in the public TSM; None keeps PyTorch's own start.
         width: D.
         num_layers: of each branch.
         num_regions: N of the proposals; None builds no proposer, then boxes must always be given.
         frame_size: pixels, the shorter side of the frames to propose on; None takes the clips' own.
+        classifier: dropout and start, as in `Head`.
 
     Raises:
         ValueError: a size below 1; in a call, neither boxes nor what they could be proposed on, or boxes that do not
@@ -63,21 +64,19 @@ class RegionGraphHead(Head):
         in_channels: int,
         num_classes: int,
         *,
-        dropout: float = 0.5,
-        initial_std: float | None = 0.001,
         width: int = 512,
         num_layers: int = 3,
         num_regions: int | None = 50,
         frame_size: int | None = None,
+        **classifier: Any,
     ):
-        super().__init__()
+        super().__init__(**classifier)
         if min(width, num_layers) < 1:
             raise ValueError(f"width is {width} and num_layers {num_layers}; both must be at least 1")
         self.reduce = nn.Conv3d(in_channels, width, 1)
         self.similar = SimilarityBranch(width, num_layers=num_layers)
         self.adjacent = SpaceTimeBranch(width, num_layers=num_layers)
-        self.dropout = nn.Dropout(dropout)
-        self.fc = scoring_layer(2 * width, num_classes, initial_std=initial_std)
+        self.fc = self.scoring_layer(2 * width, num_classes)
         proposes = num_regions is not None
         self.proposer = RegionProposer(num_regions=num_regions, frame_size=frame_size) if proposes else None
 

@@ -18,12 +18,13 @@ widths and the three tuples a scale as in its public code.
 
 import math
 import random
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from w3action.models.heads.head import Head, scoring_layer
+from w3action.models.heads.head import Head
 
 BOTTLENECK = 256  # numbers that are left of a frame
 MULTISCALE_WIDTH = 256  # hidden width of the MLP of every scale
@@ -36,12 +37,10 @@ class RelationHead(Head):
     Args:
         in_channels: C of the features.
         num_classes: K.
-        dropout: before the bottleneck.
-        initial_std: of the bottleneck's weights, 0.001 as in the public TRN; None keeps PyTorch's own start. The MLPs
-            always start as PyTorch makes them.
         num_frames: T of the features; any other T is an error.
         multiscale: relations of 2, 3, ..., T frames; False keeps the one of all T frames (TRN).
         num_relations: tuples of frames read at a scale, at most.
+        bottleneck: dropout before it and its start, as in `Head` those of a classifier.
 
     Raises:
         ValueError: fewer than 2 frames or fewer than 1 relation; in a call, features of another T.
@@ -52,21 +51,19 @@ class RelationHead(Head):
         in_channels: int,
         num_classes: int,
         *,
-        dropout: float = 0.5,
-        initial_std: float | None = 0.001,
         num_frames: int = 8,
         multiscale: bool = True,
         num_relations: int = 3,
+        **bottleneck: Any,
     ):
-        super().__init__()
+        super().__init__(**bottleneck)
         if num_frames < 2:
             raise ValueError(f"num_frames is {num_frames}; a relation needs at least 2 frames")
         if num_relations < 1:
             raise ValueError(f"num_relations is {num_relations}; each scale needs at least 1 (3 in the public TRN)")
         self.num_frames = num_frames
         self.num_relations = num_relations
-        self.dropout = nn.Dropout(dropout)
-        self.bottleneck = scoring_layer(in_channels, BOTTLENECK, initial_std=initial_std)
+        self.bottleneck = self.scoring_layer(in_channels, BOTTLENECK)
         self.scales = tuple(range(2, num_frames + 1)) if multiscale else (num_frames,)
         width = MULTISCALE_WIDTH if multiscale else SINGLE_WIDTH
         self.relations = nn.ModuleList(

@@ -61,7 +61,7 @@ class RSTTMHead(Head):
         num_layers: int = 1,
         **transformer: Any,
     ):
-        super().__init__()
+        super().__init__(dropout=dropout, initial_std=initial_std)
         self.transformer = RecurrentTransformer(in_channels, **transformer)
         self.recurrent = RecurrentHead(
             in_channels, num_classes, dropout=dropout, initial_std=initial_std, hidden=hidden, num_layers=num_layers

@@ -27,14 +27,9 @@ class Part(NamedTuple):
     leaf: str  # weight, running_mean, ...
 
     @property
-    def is_block(self) -> bool:
-        """Whether it belongs to an inverted residual block."""
-        return 0 < self.feature <= len(PLACES)
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """Its block's row in the paper's Table 2 and its number within the row, both from 0."""
-        return PLACES[self.feature - 1]
+    def place(self) -> tuple[int, int] | None:
+        """Its block's row in the paper's Table 2 and its number within the row, both from 0; None outside blocks."""
+        return PLACES[self.feature - 1] if 0 < self.feature <= len(PLACES) else None
 
 
 def part_of(key: str) -> Part:
@@ -54,7 +49,7 @@ def timm_key(key: str, blocks: Blocks) -> str:
     if not key.startswith("features."):
         return key
     part = part_of(key)
-    if not part.is_block:
+    if part.place is None:
         conv, norm = ("conv_stem", "bn1") if part.feature == 0 else ("conv_head", "bn2")
         return f"{norm if part.is_norm else conv}.{part.leaf}"
     row, index = part.place

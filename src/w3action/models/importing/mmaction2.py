@@ -41,7 +41,7 @@ def mobilenet_key(key: str, blocks: Blocks) -> str:
     """Count MobileNetV2's blocks by rows and pair each convolution with its batch norm."""
     part = part_of(key)
     kind = "bn" if part.is_norm else "conv"
-    if not part.is_block:
+    if part.place is None:
         return f"conv{1 if part.feature == 0 else 2}.{kind}.{part.leaf}"
     row, index = part.place
     shifted = part.step == 0 and f"features.{part.feature}" in blocks.shifted

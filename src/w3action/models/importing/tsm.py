@@ -33,7 +33,7 @@ def tsm_key(key: str, blocks: Blocks) -> str:
 def flat_key(key: str, blocks: Blocks) -> str:
     """Name a tensor of MobileNetV2 as where each block is one flat Sequential: convolution, norm, activation, ..."""
     part = part_of(key)
-    if not part.is_block:
+    if part.place is None:
         return key
     position = 3 * part.step + part.is_norm
     wrapper = ".net" if position == 0 and f"features.{part.feature}" in blocks.shifted else ""
