@@ -7,9 +7,9 @@
     M^s = sigmoid(K2 * relu(K1 * g))                 3x3x3 kernels of one channel
 
 The arithmetic is nothing beside the features'; what it costs on a GPU is being launched: eight or nine times if
-written plainly. A wide hidden layer of M^c is a launch of its own: else every program would compute all of it. K1 * g of M^s is
-computed again for each of K2's 27 numbers where maps are small, which is less than launching a kernel takes. Training
-takes the plain form.
+written plainly. A wide hidden layer of M^c is a launch of its own: else every program would compute all of it. K1 * g
+of M^s is computed again for each of K2's 27 numbers where maps are small, which is less than launching a kernel takes.
+Training takes the plain form.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The channel mask of `mask_networks` on a GPU: a program for some channels of a clip; it reads all, for W1 mixes them."""
+"""The channel mask of `mask_networks` on a GPU: a program for some channels, which reads all: W1 mixes them."""
 
 import torch
 import triton.language as tl

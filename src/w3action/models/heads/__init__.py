@@ -3,9 +3,8 @@
 A head is built as `HEAD(in_channels, num_classes, dropout=..., initial_std=..., **options)`.
 """
 
-from w3action.models.heads.average import AverageHead
 from w3action.models.heads.feature_bank import FeatureBankHead
-from w3action.models.heads.head import Head
+from w3action.models.heads.head import AverageHead, Head
 from w3action.models.heads.recurrent import RecurrentHead
 from w3action.models.heads.region_graph import RegionGraphHead
 from w3action.models.heads.relation import RelationHead
