@@ -125,3 +125,18 @@ def test_names_are_text_on_a_page(tmp_path):
     page = (tmp_path / "a.html").read_text()
     assert "<h1>&lt;b&gt;</h1>" in page
     assert "<dd>x &amp; y</dd>" in page
+
+
+def test_a_file_above_is_told_by_the_path_that_was_asked_for(tmp_path):
+    (tmp_path / "run").write_bytes(b"I am a file")
+    for path in (tmp_path / "run" / "a.json", tmp_path / "run" / "deep" / "a.json"):
+        with pytest.raises(OSError, match="last complete version is untouched, check the folder") as caught:
+            write_text(path, "new")
+        assert caught.value.filename == str(path)
+
+
+def test_the_error_of_another_file_or_library_stays_as_it_is(tmp_path):
+    for error in (OSError("a server said no"), FileNotFoundError(2, "no such file", "other.csv")):
+        with pytest.raises(type(error), match="no s|said no") as caught, whole_file(tmp_path / "a.csv"):
+            raise error
+        assert caught.value is error

@@ -5,7 +5,7 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,20 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())  # else a power cut could leave an empty file of the new name
         part.replace(path)
     except OSError as error:
-        if error.filename not in (None, str(part), str(path.parent)):  # of another file, which the block reads
+        own = (None, str(part), *map(str, path.parents))
+        if error.errno is None or error.filename not in own:  # of another file, which the block reads, or library
             raise
         remedy = (
-            "make room and go on with --resume" if error.errno == errno.ENOSPC else "check the folder and its rights"
+            "make room and run it again (w3 train: with --resume)"
+            if error.errno == errno.ENOSPC
+            else "check the folder and its rights"
         )
         raise OSError(
             error.errno, f"{error.strerror}; the last complete version is untouched, {remedy}", str(path)
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            part.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -64,6 +64,13 @@ def test_spans_and_sizes_are_kept_apart(video):
     assert len(cache) == 3
 
 
+def test_sizes_that_may_not_be_enlarged_are_kept_apart(video):
+    cache = FrameCache(100 * CLIP_BYTES)
+    for enlarge, height in ((False, 96), (True, 200), (False, 96)):
+        clip = read(video, lambda _: [0], short_side=200, enlarge=enlarge, cache=cache)
+        assert clip.frames.shape[2] == height
+
+
 def test_spans_of_frames_and_members_of_a_tar_are_kept_apart(video, tmp_path, draw_video):
     other = draw_video("other.mp4", num_frames=20)
     tar = tmp_path / "shard.tar"

@@ -223,7 +223,7 @@ class TestPick:
     @pytest.mark.parametrize("asked", [[], [60], [-1], np.array([0.5]), np.array([[0], [99]])])
     def test_bad_indices_are_the_callers_mistake(self, draw_video, asked):
         path = draw_video("x264.mp4", options=X264_GOP)
-        with pytest.raises(ValueError, match=r"indices are .* of 60: .* \[0, 60\)") as error:
+        with pytest.raises(ValueError, match=r"indices are .* of 60 frames: .* \[0, 60\)") as error:
             decode(path, lambda _: asked)
         assert not isinstance(error.value, DecodeError)
         one_line(error)

@@ -1,4 +1,4 @@
-"""What damaged, endless, huge and foreign files do to `decode`: one DecodeError that names the file, in time."""
+"""What damaged, endless, huge and foreign files do to `open_frames`: one DecodeError that names the file, in time."""
 
 import io
 import itertools
@@ -118,7 +118,7 @@ class TestTooMuch:
             decode(path, np.arange)
 
     def test_large_frames_are_refused_by_name(self, draw_video, monkeypatch):
-        monkeypatch.setattr(source_module, "MAX_PIXELS", 128 * 96 - 1)
+        monkeypatch.setattr(source_module, "MAX_FRAME_PIXELS", 128 * 96 - 1)
         with pytest.raises(DecodeError, match=r"frames of 128x96 pixels, at most 12287 pixels are decoded"):
             probe(draw_video("x264.mp4", options=X264_GOP))
 
@@ -129,7 +129,7 @@ class TestTooMuch:
         joined = tmp_path / "grows.h264"
         joined.write_bytes(small.read_bytes() + large.read_bytes())
         assert decode(joined, np.arange).num_frames == 48
-        monkeypatch.setattr(source_module, "MAX_PIXELS", 100 * 100)
+        monkeypatch.setattr(source_module, "MAX_FRAME_PIXELS", 100 * 100)
         with pytest.raises(DecodeError, match=r"grows\.h264"):
             decode(joined, np.arange)
 

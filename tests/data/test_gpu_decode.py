@@ -92,10 +92,10 @@ def test_frames_are_those_of_our_decoder(decoder, draw_video, codec, span):
         assert StandIn.made == ["cpu"]
 
 
-@pytest.mark.parametrize("short_side", [48, 120])
-def test_frames_are_scaled_to_the_same_size(decoder, video, short_side):
-    found = read(video, some, short_side=short_side, decode_on="cuda")
-    ours = read(video, some, short_side=short_side)
+@pytest.mark.parametrize(("short_side", "enlarge"), [(48, True), (120, True), (120, False)])
+def test_frames_are_scaled_to_the_same_size(decoder, video, short_side, enlarge):
+    found = read(video, some, short_side=short_side, enlarge=enlarge, decode_on="cuda")
+    ours = read(video, some, short_side=short_side, enlarge=enlarge)
     assert found.frames.shape == ours.frames.shape
     assert (found.frames.float() - ours.frames.float()).abs().mean() < 3
 

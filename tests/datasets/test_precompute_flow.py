@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from drawn_videos import X264_GOP
+from PIL import Image
 from reading import read
 
 from w3action.data import Manifest, Video, read_manifest
@@ -104,3 +105,14 @@ def test_several_labellings_and_rates_go_along(manifest, tmp_path):
     assert [(v.label, v.others, v.fps) for v in stored.videos] == [(0, (2,), 25)]
     clip = read(stored.videos[0], lambda _: np.array([5]), modality="flow")
     assert clip.pts_seconds.item() == 5 / 25
+
+
+def test_frames_too_small_for_flow_are_told_with_what_to_do(tmp_path):
+    folder = tmp_path / "clips" / "wave" / "tiny"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        Image.new("RGB", (8, 8)).save(folder / f"{number}.png")
+    with pytest.raises(
+        ValueError, match=r"tiny: frames of 8x8 pixels are too small for optical flow; give larger ones"
+    ):
+        write_flow(read_manifest(tmp_path / "clips"), tmp_path / "flow", short_side=8, num_workers=1)

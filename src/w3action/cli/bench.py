@@ -1,13 +1,13 @@
 """Verbs that measure: bench flops, decode, attention, latency and train."""
 
 import dataclasses
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from w3action.cli.app import AsJson, PositionalName, PositionalVideos, bench_app, show
+from w3action.files import write_json
 
 
 @bench_app.command(name="flops")
@@ -178,6 +178,5 @@ def _measure(bench: Callable[..., Any], out: Path | None, as_json: bool, **optio
     """Measure with the options that are given, print the figures, and write them into a file if there is one."""
     result = bench(**{name: value for name, value in options.items() if value is not None})
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(dataclasses.asdict(result), indent=2) + "\n")
+        write_json(out, dataclasses.asdict(result))
     show(result, result, as_json=as_json)

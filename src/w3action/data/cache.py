@@ -34,7 +34,7 @@ class CachedVideo:
 
 
 class FrameCache:
-    """Keeps all frames of videos' spans, uint8 as they were opened, until `max_bytes` are used up.
+    """Keeps whole spans of videos as uint8 frames, at the size they were opened with, until `max_bytes` are used up.
 
     From the first one on that does not fit, nothing more is kept.
     """
@@ -51,13 +51,13 @@ class FrameCache:
         """Return the number of videos kept."""
         return len(self._clips)
 
-    def find(self, video: Video, short_side: int | None) -> CachedVideo | None:
-        """Return the frames of a video's span as they were kept at `short_side`, or None."""
-        clip = self._clips.get((*video.place, short_side))
+    def find(self, video: Video, *size: int | bool | None) -> CachedVideo | None:
+        """Return the frames of a video's span as they were kept at this size, or None."""
+        clip = self._clips.get((*video.place, *size))
         return None if clip is None else CachedVideo(clip)
 
-    def keep(self, video: Video, short_side: int | None, frames: Frames) -> CachedVideo:
-        """Read all frames of an opened video, and keep them if they fit.
+    def keep(self, frames: Frames, video: Video, *size: int | bool | None) -> CachedVideo:
+        """Read all frames of a video opened at this size, and keep them if they fit.
 
         Raises:
             DecodeError: the video is damaged.
@@ -65,7 +65,7 @@ class FrameCache:
         clip = frames.read(np.arange(frames.count))
         if self.num_bytes + clip.frames.nbytes <= self.max_bytes and not self.is_full:
             self.num_bytes += clip.frames.nbytes
-            self._clips[(*video.place, short_side)] = clip
+            self._clips[(*video.place, *size)] = clip
         else:
             self.is_full = True
         return CachedVideo(clip)

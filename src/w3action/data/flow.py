@@ -34,9 +34,9 @@ from w3action.data.sampling import check_indices
 from w3action.data.source import DecodeError
 
 FLOWS_PER_SEGMENT = 5
-MAX_PIXELS = 20.0  # of a displacement; larger ones are clipped
+MAX_DISPLACEMENT = 20.0  # of a displacement; larger ones are clipped
 ZERO_LEVEL = 128
-LEVELS_PER_PIXEL = 127 / MAX_PIXELS
+LEVELS_PER_PIXEL = 127 / MAX_DISPLACEMENT
 STD = 0.226  # of levels / 255, as ImageNet's deviations are given
 
 
@@ -146,7 +146,7 @@ def import_opencv() -> Any:
 
 def to_levels(flows: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
     """Turn displacements in pixels to 8 bits: 1 is 20 to the left or up, 128 none, 255 is 20 to the right or down."""
-    clipped = np.clip(np.nan_to_num(flows), -MAX_PIXELS, MAX_PIXELS)
+    clipped = np.clip(np.nan_to_num(flows), -MAX_DISPLACEMENT, MAX_DISPLACEMENT)
     return np.rint(ZERO_LEVEL + clipped * LEVELS_PER_PIXEL).astype(np.uint8)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from PIL import Image
 
-from w3action.data.source import MAX_PIXELS, DecodeError
+from w3action.data.source import MAX_FRAME_PIXELS, DecodeError
 from w3action.data.video import IMAGE_SUFFIXES, Span
 
 NOMINAL_FPS = 30.0
@@ -137,7 +137,7 @@ def decode_image(path: Path) -> av.VideoFrame:
     is_whole = codec_name != "mjpeg" or data.endswith(b"\xff\xd9")
     if codec_name is not None and is_whole:
         codec = cast(av.VideoCodecContext, av.CodecContext.create(codec_name, "r"))
-        codec.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
+        codec.options = {"err_detect": "explode", "max_pixels": str(MAX_FRAME_PIXELS)}
         codec.thread_count = 1
         try:
             for fed in (av.Packet(data), None):
@@ -160,8 +160,8 @@ def _has_side_data(frame: av.VideoFrame) -> bool:
 def _decode_by_pillow(path: Path) -> av.VideoFrame:
     try:
         with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DecodeError(path, f"{image.width}x{image.height} pixels, at most {MAX_PIXELS} are decoded")
+            if image.width * image.height > MAX_FRAME_PIXELS:
+                raise DecodeError(path, f"{image.width}x{image.height} pixels, at most {MAX_FRAME_PIXELS} are decoded")
             pixels = np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, DecodeError):

@@ -79,7 +79,7 @@ class GpuVideo:
             warn_once(f"{self.on_cpu.listed.name}: {error}")
             return self.on_cpu.read(numbers)
         height, width = frames.shape[2:]
-        width, height = scaled_size(width, height, short_side=self.on_cpu.short_side)
+        width, height = scaled_size(width, height, short_side=self.on_cpu.short_side, enlarge=self.on_cpu.enlarge)
         if (height, width) != tuple(frames.shape[2:]):
             options: dict[str, Any] = {"mode": "bilinear", "antialias": True, "align_corners": False}
             frames = F.interpolate(frames.float(), (height, width), **options)

@@ -72,8 +72,8 @@ class VideoDataset(Dataset):
         video = self.videos[place]
         try:
             with self.open(video) as frames:
-                # (clips, segments)
-                indices = self.sample(frames.count, rng=np.random.default_rng((self.seed, epoch, place)))
+                rng = np.random.default_rng((self.seed, epoch, place))
+                indices = self.sample(frames.count, rng=rng)  # (clips, segments)
                 clips = frames.read(indices).split(indices.shape[1])
         except DecodeError as error:
             return BadVideo(index=place, path=str(video.path), reason=str(error))

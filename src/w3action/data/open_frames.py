@@ -70,10 +70,10 @@ def open_frames(
                 flow = ComputedFlow(stack.enter_context(rgb), name=_name(video))
             yield FlowStacks(flow)
         elif cache is not None and isinstance(video, Video):
-            kept = cache.find(video, short_side)
+            kept = cache.find(video, short_side, enlarge)
             if kept is None:
                 opened = stack.enter_context(open_frames(video, **how))
-                kept = opened if cache.is_full else cache.keep(video, short_side, opened)
+                kept = opened if cache.is_full else cache.keep(opened, video, short_side, enlarge)
             yield kept
         elif isinstance(video, Video) and video.path.is_dir():
             folder = FolderFrames(video.path, video.span, fps=video.fps)
@@ -96,9 +96,14 @@ def _open_file(
             content = file.read(-1)
         try:
             whole = stack.enter_context(source())
-            return GpuVideo(OpenVideo(list_frames(whole), **size), content, stream=whole.stream.index, span=span)
+            return GpuVideo(
+                OpenVideo(list_frames(whole), num_threads=num_threads, **size),
+                content,
+                stream=whole.stream.index,
+                span=span,
+            )
         except DecodeError:
-            pass  # it will be raised again
+            pass  # the CPU's way below raises it again
         except ValueError as error:
             warn_once(f"{_name(video)}: {error}")
     return OpenVideo(list_frames(stack.enter_context(source()), span), num_threads=num_threads, **size)

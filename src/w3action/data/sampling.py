@@ -75,7 +75,7 @@ def check_indices(indices: Sequence[int] | np.ndarray, *, count: int) -> Int64[n
     flat = np.asarray(indices).ravel()
     if not len(flat) or flat.dtype.kind not in "iu" or flat.min() < 0 or flat.max() >= count:
         raise ValueError(
-            f"indices are {flat.tolist()[:16]} of {count}: give at least one whole number, all in [0, {count})"
+            f"indices are {flat.tolist()[:16]} of {count} frames: give at least one whole number, all in [0, {count})"
         )
     return flat.astype(np.int64)
 

@@ -21,7 +21,7 @@ class BinaryFile(Protocol):
     """What is asked of a file object; where it has an attribute `name`, errors name it."""
 
     def read(self, size: int, /) -> bytes:
-        """Read at most `size` bytes from the current place on; none at the end."""
+        """Read at most `size` bytes from the current place on, all if it is negative; none at the end."""
         ...
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -36,7 +36,7 @@ class BinaryFile(Protocol):
 VideoFile = str | os.PathLike[str] | BinaryFile
 
 LIMIT_SECONDS = 30.0  # for one clip; a clip of usual length takes some hundredths of a second
-MAX_PIXELS = 1 << 26  # of a frame: 8192 x 8192. A damaged header may ask for 65536 x 65536, 6 GiB a frame
+MAX_FRAME_PIXELS = 1 << 26  # of a frame: 8192 x 8192. A damaged header may ask for 65536 x 65536, 6 GiB a frame
 
 
 class DecodeError(ValueError):
@@ -76,7 +76,7 @@ class Source:
 
     Raises:
         DecodeError: nothing there, a folder, a pipe or device, an empty file, no video at all, no video stream,
-            frames larger than `MAX_PIXELS`, or opening took too long.
+            frames larger than `MAX_FRAME_PIXELS`, or opening took too long.
     """
 
     def __init__(self, file: VideoFile, *, num_threads: int = 1, limit_seconds: float | None = LIMIT_SECONDS):
@@ -96,7 +96,7 @@ class Source:
                 self._file,
                 mode="r",
                 metadata_errors="ignore",
-                options={"max_pixels": str(MAX_PIXELS)},  # for the frames that FFmpeg decodes to learn the format
+                options={"max_pixels": str(MAX_FRAME_PIXELS)},  # for the frames that FFmpeg decodes to learn the format
                 timeout=self.limit_seconds,
             )
         except (av.error.FFmpegError, OSError) as error:
@@ -131,13 +131,13 @@ class Source:
         if codec is None:
             reason = "no decoder for its video is built into FFmpeg here"
             raise DecodeError(self.name, reason, "convert it to H.264")
-        if codec.width * codec.height > MAX_PIXELS:
+        if codec.width * codec.height > MAX_FRAME_PIXELS:
             raise DecodeError(
                 self.name,
-                f"frames of {codec.width}x{codec.height} pixels, at most {MAX_PIXELS} pixels are decoded",
+                f"frames of {codec.width}x{codec.height} pixels, at most {MAX_FRAME_PIXELS} pixels are decoded",
                 "the header is damaged, or scale the video down",
             )
-        codec.options = {"max_pixels": str(MAX_PIXELS)}  # the stream may change its size
+        codec.options = {"max_pixels": str(MAX_FRAME_PIXELS)}  # the stream may change its size
         codec.thread_count = self.num_threads
         codec.thread_type = "AUTO" if self.num_threads > 1 else "NONE"
         return stream
@@ -177,7 +177,7 @@ class Source:
         codec = self.stream.codec_context
         if codec.width * codec.height:
             return _reason(error)
-        return f"{_reason(error)}; the header gives no frame size, or one beyond {MAX_PIXELS} pixels"
+        return f"{_reason(error)}; the header gives no frame size, or one beyond {MAX_FRAME_PIXELS} pixels"
 
     def _unreadable(self, error: Exception) -> DecodeError:
         return DecodeError(self.name, f"cannot be read ({_reason(error)})", "the file is damaged, fetch it again")

@@ -1,6 +1,6 @@
 """Compute the flow of a whole data set once: a manifest of videos -> a manifest of folders that `flow_images` reads.
 
-    out/NAME/flow_x_00001.jpg, flow_y_00001.jpg, ...   8 bits, of JPEG's quality 95; NAME as in `identity.py`
+    out/NAME/flow_x_00001.jpg, flow_y_00001.jpg, ...   8 bits, of JPEG's quality 95; NAME as in `data/video.py` makes it
     out/manifest.csv, out/classes.txt                  the rows that could be read: path, label (or verb, ...), split
     out/failed.csv                                     those that could not, and why (if there are any)
     out/flow.json                                      how it was computed
@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from w3action.data.flow import MAX_PIXELS, FrameSizeError, compute_flows, import_opencv, to_levels
+from w3action.data.flow import MAX_DISPLACEMENT, FrameSizeError, compute_flows, import_opencv, to_levels
 from w3action.data.manifest import Manifest
 from w3action.data.open_frames import open_frames
 from w3action.data.source import DecodeError
@@ -69,7 +69,7 @@ def write_flow(
     out = Path(out)
     if short_side < 1:
         raise ValueError(f"short_side is {short_side} but must be at least 1: give for example 256")
-    _claim(out, {"short_side": short_side, "max_pixels": MAX_PIXELS, "method": "DIS, medium"})
+    _claim(out, {"short_side": short_side, "max_pixels": MAX_DISPLACEMENT, "method": "DIS, medium"})
     names = [identity(video, source=manifest.source).lstrip("/") for video in manifest.videos]
     jobs = _jobs(names, manifest.videos)
     reasons: dict[str, str] = {}
@@ -134,7 +134,10 @@ def _write_one(out: Path, short_side: int, job: tuple[str, Video]) -> str | None
             for axis, plane in zip("xy", np.moveaxis(levels, -1, 0), strict=True):
                 image = Image.fromarray(np.ascontiguousarray(plane))
                 image.save(part / f"flow_{axis}_{number:05d}.jpg", quality=QUALITY)
-    except (DecodeError, FrameSizeError) as error:
+    except FrameSizeError as error:
+        shutil.rmtree(part)
+        return f"{video.path}: {error}; give larger ones"
+    except DecodeError as error:
         shutil.rmtree(part)
         return str(error)
     os.replace(part, folder)

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from w3action.clip_format import ClipFormat, modality_of
-from w3action.files import write_bytes, write_text
+from w3action.files import write_bytes, write_json
 from w3action.labellings import outcome_log_probabilities, outcome_name
 from w3action.models.action_model import ActionModel
 from w3action.models.create import create_model
@@ -42,7 +42,10 @@ class Checkpoint:
 
     @cached_property
     def fast(self) -> nn.Module:
-        """The same network for inference alone: equal logits to within rounding, in less time."""
+        """The network for inference alone: equal logits to within rounding, in less time.
+
+        It is made at first use; later changes of `model` are not in it.
+        """
         return for_inference(self.model)
 
     @property
@@ -75,7 +78,7 @@ def save_description(
         **({"labellings": dict(labellings)} if labellings else {}),
         "clip": {"num_frames": clip_format.num_frames, "size": clip_format.size, "resize": clip_format.resize},
     }
-    write_text(folder / DESCRIPTION_FILE, json.dumps(description, indent=2) + "\n")
+    write_json(folder / DESCRIPTION_FILE, description)
 
 
 def save_weights(path: Path, model: ActionModel) -> None:

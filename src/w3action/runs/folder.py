@@ -1,7 +1,6 @@
 """A run's folder: the name of every file in it, what it was made from, and that no run writes over another."""
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from w3action.config import ConfigError, RunConfig, from_dict
-from w3action.files import write_text
+from w3action.files import write_csv, write_json
 
 RUN_FILE = "run.json"  # what the run is made from
 DESCRIPTION_FILE = "model.json"  # the network and its classes
@@ -48,7 +47,7 @@ def claim(out: Path, config: RunConfig, *, data: Path, val: Path | None, resume:
             raise ConfigError(f"{out} holds a run with other settings ({', '.join(differing)}); give another --out")
     for abandoned in out.glob(".*.safetensors.[0-9]*"):  # half-written when a run was killed
         abandoned.unlink()
-    write_text(out / RUN_FILE, json.dumps(wanted, indent=2) + "\n")
+    write_json(out / RUN_FILE, wanted)
 
 
 def _describe(config: RunConfig, data: Path, val: Path | None) -> dict[str, Any]:
@@ -83,7 +82,7 @@ def is_finished(out: Path) -> bool:
 def write_metrics(out: Path, history: Sequence[dict[str, float]]) -> None:
     """Write `metrics.csv`, a row per epoch; epochs may have different numbers."""
     keys = list(dict.fromkeys(key for epoch in history for key in epoch))
-    _write_csv(out / METRICS_FILE, [keys, *([epoch.get(key, "") for key in keys] for epoch in history)])
+    write_csv(out / METRICS_FILE, keys, ([epoch.get(key) for key in keys] for epoch in history))
 
 
 def read_metrics(out: Path) -> list[dict[str, float]]:
@@ -96,13 +95,7 @@ def write_bad_videos(out: Path, bad_videos: Iterable[Sequence[str]]) -> None:
     """List the videos that could not be read, as (path, reason), if there were any."""
     rows = list(bad_videos)
     if rows:
-        _write_csv(out / BAD_VIDEOS_FILE, [("path", "reason"), *rows])
-
-
-def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
+        write_csv(out / BAD_VIDEOS_FILE, ("path", "reason"), rows)
 
 
 def _differences(wanted: dict, found: dict, prefix: str = "") -> list[str]:

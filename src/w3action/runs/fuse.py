@@ -24,7 +24,7 @@ from torch import Tensor
 from w3action.evaluate.confusion import draw_confusion
 from w3action.evaluate.metrics import Metrics, compute_metrics
 from w3action.evaluate.protocols import Fusion
-from w3action.files import write_bytes, write_text
+from w3action.files import write_bytes, write_json
 from w3action.runs.figures import metrics_as_json
 from w3action.runs.folder import CONFUSION_FILE, FUSED_REPORT_FILE, REPORT_FILE, SCORES_FILE
 from w3action.runs.score_file import ScoreFileError, VideoScores, read_scores, to_bytes
@@ -96,7 +96,7 @@ def fuse(
     )
     write_bytes(scores_path, to_bytes(fused.scored))
     content = {**_as_json(fused, aligned), "scores": scores_path.name}
-    write_text(fused.report, json.dumps(content, indent=2) + "\n")
+    write_json(fused.report, content)
     draw_confusion(fused.metrics, first.classes, fused.picture, title=f"fused: {fused.metrics.top1:.1f} % top-1")
     return fused
 

@@ -7,7 +7,6 @@ with others (as a few of timm's are) sees frames of a false tint, and scores wor
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from w3action.clip_format import ClipFormat
-from w3action.files import write_bytes
+from w3action.files import write_json
 from w3action.models.action_model import ActionModel
 from w3action.models.create import create_model
 from w3action.models.importing import look_up
@@ -96,7 +95,7 @@ def import_checkpoint(
     save_description(out, model, classes=names, clip_format=ClipFormat(num_frames, size, round(size * 8 / 7)))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     about = {"file": file.name, "sha256": digest, "layout": layout, "head": head, "new": new}
-    write_bytes(out / IMPORT_FILE, (json.dumps(about, indent=2) + "\n").encode())
+    write_json(out / IMPORT_FILE, about)
     save_weights(out / WEIGHTS_FILE, model)  # last: a folder with weights is whole
     return out
 

@@ -5,7 +5,6 @@ fused with another run's, and pictures of the confusions.
 """
 
 import importlib.metadata
-import json
 import subprocess
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from w3action.evaluate import Metrics, evaluate_videos
 from w3action.evaluate.confusion import draw_confusion
 from w3action.evaluate.metrics import compute_all_metrics
 from w3action.evaluate.protocols import look_up
-from w3action.files import write_bytes, write_text
+from w3action.files import write_bytes, write_json
 from w3action.labellings import are_right
 from w3action.models import Cost, count_cost
 from w3action.models.for_inference import for_inference
@@ -165,7 +164,7 @@ def measure(
         "commit": _commit(),
         "torch": torch.__version__,
     }
-    write_text(measured.report, json.dumps({**_as_json(measured), **about}, indent=2) + "\n")
+    write_json(measured.report, {**_as_json(measured), **about})
     _draw(measured, title=run.name, protocol=protocol)
     return measured
 

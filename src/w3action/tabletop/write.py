@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w3action.files import whole_file, write_csv, write_lines, write_text
+from w3action.files import whole_file, write_csv, write_json, write_lines
 from w3action.tabletop.catalogue import CLASSES, SPLITS, check_seed
 from w3action.tabletop.render import RenderedVideo, render_video
 from w3action.workers import Lost, run_jobs
@@ -74,7 +74,7 @@ def write_tabletop(
     for abandoned in (out / "videos").glob(".*.mp4.[0-9]*"):  # half-written when a process was killed
         abandoned.unlink()
     manifest.unlink(missing_ok=True)  # a set with files missing is unfinished, whatever its manifest said
-    write_text(out / "tabletop.json", json.dumps(wanted, indent=2) + "\n")
+    write_json(out / "tabletop.json", wanted)
     rows, tracks = [], []
     with closing(run_jobs(partial(_draw_one, out, seed), jobs, num_workers=num_workers)) as videos:
         for job, video in zip(jobs, videos, strict=True):

@@ -37,7 +37,7 @@ def predict(checkpoint: Checkpoint | str | Path, video: str | Path, *, top: int 
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = load_checkpoint(checkpoint)
     view = center_clip(Path(video), checkpoint.clip_format).view
-    device = next(checkpoint.model.parameters()).device
+    device = next(checkpoint.fast.parameters()).device
     probabilities = checkpoint.probabilities(checkpoint.fast(view.to(device)))[0]
     values, places = probabilities.topk(min(top, len(probabilities)))
     return Prediction(Path(video), tuple(checkpoint.name_of(i) for i in places.tolist()), tuple(values.tolist()))

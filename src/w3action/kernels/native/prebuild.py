@@ -7,10 +7,9 @@ Linux x86-64 has them in `w3action/kernels/native/prebuilt/`.
 
 import argparse
 import hashlib
-import json
 from pathlib import Path
 
-from w3action.files import write_bytes, write_text
+from w3action.files import write_bytes, write_json
 from w3action.kernels.native.compiler import compile_library, find_compilers
 from w3action.kernels.native.library import MANIFEST, VARIANTS
 from w3action.kernels.native.passes import SOURCES
@@ -35,7 +34,7 @@ def prebuild(folder: Path) -> list[Path]:
             name = f"{source.name}-{variant}.so"
             write_bytes(folder / name, content)
             libraries[name] = {"sha256": hashlib.sha256(content).hexdigest(), "source": source.sha256}
-    write_text(folder / MANIFEST, json.dumps({"libraries": libraries}, indent=2) + "\n")
+    write_json(folder / MANIFEST, {"libraries": libraries})
     return [*(folder / name for name in libraries), folder / MANIFEST]
 
 
