@@ -184,3 +184,13 @@ def test_python_m_w3action_is_w3():
     assert found.stderr.startswith("w3: unknown model 'nothing'")
     shown = subprocess.run([*asked[:3], "--help"], capture_output=True, text=True, check=True)
     assert shown.stdout.startswith("usage: w3 ")
+
+
+def test_a_reader_who_has_read_enough_ends_it_quietly():
+    asked = [sys.executable, "-m", "w3action", "settings"]
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait() == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""

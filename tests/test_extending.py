@@ -109,7 +109,7 @@ def test_a_data_set_is_a_function_and_a_line_and_a_protocol_is_a_line(tabletop, 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("model.attention=w4", "unknown attention 'w4'; choose one of w3, cbam, se, non_local"),
+        ("model.attention=w4", "unknown attention 'w4'; choose one of w3, cbam, se"),
         ("model.place=outptu", "unknown place 'outptu'; choose one of residual, output"),
         ("model.refine_from=evry", "unknown refine_from 'evry'; choose one of last, every"),
         ("model.name=tsm_smal", "unknown model 'tsm_smal'; choose one of tsn_small, tsm_small"),

@@ -305,7 +305,7 @@ def test_dropout_stands_before_the_classifier():
     ("arguments", "text"),
     [
         ({"name": "tsm_resnet5"}, r"unknown model 'tsm_resnet5'; choose one of .*tsm_resnet50"),
-        ({"attention": "W3"}, r"unknown attention 'W3'; choose one of w3, cbam, se, non_local"),
+        ({"attention": "W3"}, r"unknown attention 'W3'; choose one of w3, cbam, se"),
         ({"num_classes": 0}, r"num_classes is 0"),
         ({"attention_options": {"temporal": False}}, r"attention is None; name one of w3"),
         ({"attention": "cbam", "attention_options": {"temporal": True}}, r"'cbam' does not take .*'temporal'"),

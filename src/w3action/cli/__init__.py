@@ -28,6 +28,10 @@ def main() -> None:
             description=f"{w3action.__doc__} `w3 --version` prints the version.",
             config=(tyro.conf.FlagCreatePairsOff,),
         )
+        sys.stdout.flush()
+    except BrokenPipeError:  # `w3 settings | head`: who read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+        code = 0
     except (ValueError, OSError) as error:
         if os.environ.get("W3_TRACEBACK"):
             raise
