@@ -178,11 +178,9 @@ def test_the_version_can_be_asked(monkeypatch, capsys):
 
 
 def test_python_m_w3action_is_w3():
-    asked = [sys.executable, "-m", "w3action", "bench", "flops", "nothing"]
-    found = subprocess.run(asked, capture_output=True, text=True, check=False)
-    assert found.returncode == 2
-    assert found.stderr.startswith("w3: unknown model 'nothing'")
-    shown = subprocess.run([*asked[:3], "--help"], capture_output=True, text=True, check=True)
+    asked = [sys.executable, "-m", "w3action"]
+    assert subprocess.run([*asked, "no-such-verb"], capture_output=True, check=False).returncode == 2
+    shown = subprocess.run([*asked, "--help"], capture_output=True, text=True, check=True)
     assert shown.stdout.startswith("usage: w3 ")
 
 
