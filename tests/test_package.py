@@ -60,7 +60,6 @@ def make_environment(folder: Path, wheel: Path) -> Path:
 
 @pytest.mark.skipif(not LINUX, reason="the compiled passes are built on Linux on x86-64")
 def test_an_installed_wheel_has_its_compiled_passes_and_needs_no_compiler(tmp_path):
-    pytest.importorskip("w3action.kernels.native.prebuild")
     run(sys.executable, "-m", "w3action.kernels.native.prebuild", tmp_path / "prebuilt")
     wheel = build_wheel(tmp_path, W3_PREBUILT=str(tmp_path / "prebuilt"))
     programs = make_environment(tmp_path / "venv", wheel)

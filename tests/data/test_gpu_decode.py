@@ -6,6 +6,7 @@ Where torchcodec is not installed a stand-in with the same interface decodes, so
 import io
 import sys
 import types
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -153,3 +154,12 @@ def test_training_says_at_once_that_there_is_no_gpu(monkeypatch, video):
             DataConfig(decode_on="cuda"), videos, find_flip_pairs(("a",)),
             batch_size=1, seed=0, rank=0, world_size=1, pin_memory=False, cache=None,
         )  # fmt: skip
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_size_that_is_none_is_an_error_and_no_reason_to_take_the_cpu(monkeypatch, video):
+    monkeypatch.setattr(gpu_decode, "_has_warned", False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="short_side is 0 pixels but must be at least 1"):
+            read(video, some, short_side=0, decode_on="cuda")

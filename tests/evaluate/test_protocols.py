@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from w3action.clip_format import ClipFormat
-from w3action.evaluate.protocols import PROTOCOLS, look_up
+from w3action.evaluate.protocols import PROTOCOLS, look_up_protocol
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -29,4 +29,4 @@ def test_twice_takes_the_middles_then_the_starts():
 
 def test_an_unknown_protocol_is_named_with_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown protocol 'centre'.*center, twice"):
-        look_up("centre")
+        look_up_protocol("centre")

@@ -34,7 +34,7 @@ from w3action.data.sampling import check_indices
 from w3action.data.source import DecodeError
 
 FLOWS_PER_SEGMENT = 5
-MAX_DISPLACEMENT = 20.0  # of a displacement; larger ones are clipped
+MAX_DISPLACEMENT = 20.0  # pixels; larger ones are clipped
 ZERO_LEVEL = 128
 LEVELS_PER_PIXEL = 127 / MAX_DISPLACEMENT
 STD = 0.226  # of levels / 255, as ImageNet's deviations are given
@@ -101,7 +101,7 @@ class FrameSizeError(ValueError):
 
 
 def compute_flows(frames: UInt8[Tensor, "3 t h w"], pairs: Sequence[tuple[int, int]]) -> Float32[np.ndarray, "n h w 2"]:
-    """Flow of each (from, to) of the frames, by DIS at its medium preset: x and y in pixels, not clipped.
+    """Compute the flow of each (from, to) of the frames, by DIS at its medium preset: x and y in pixels, not clipped.
 
     A frame paired with itself has a flow of zeros.
 

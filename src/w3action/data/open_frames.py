@@ -6,7 +6,7 @@ with open_frames(video, short_side=256) as frames:
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,18 +94,13 @@ def _open_file(
         if isinstance(file, BinaryFile):
             file.seek(0)
             content = file.read(-1)
-        try:
+        with suppress(DecodeError):  # the CPU's way below raises it again
             whole = stack.enter_context(source())
-            return GpuVideo(
-                OpenVideo(list_frames(whole), num_threads=num_threads, **size),
-                content,
-                stream=whole.stream.index,
-                span=span,
-            )
-        except DecodeError:
-            pass  # the CPU's way below raises it again
-        except ValueError as error:
-            warn_once(f"{_name(video)}: {error}")
+            on_cpu = OpenVideo(list_frames(whole), num_threads=num_threads, **size)
+            try:
+                return GpuVideo(on_cpu, content, stream=whole.stream.index, span=span)
+            except ValueError as error:
+                warn_once(f"{_name(video)}: {error}")
     return OpenVideo(list_frames(stack.enter_context(source()), span), num_threads=num_threads, **size)
 
 

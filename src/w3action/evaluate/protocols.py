@@ -63,7 +63,7 @@ PROTOCOLS = {
 }
 
 
-def look_up(name: str) -> Protocol:
+def look_up_protocol(name: str) -> Protocol:
     """Return the protocol of that name.
 
     Raises:

@@ -17,7 +17,7 @@ from w3action.clip_format import ClipFormat
 from w3action.files import write_json
 from w3action.models.action_model import ActionModel
 from w3action.models.create import create_model
-from w3action.models.importing import look_up
+from w3action.models.importing import look_up_layout
 from w3action.models.importing.classes import class_order, read_classes
 from w3action.models.importing.layout import Layout, classifier_name, tensor_names
 from w3action.models.importing.recognise import Told, choose_network, recognise
@@ -80,7 +80,7 @@ def import_checkpoint(
     if order_like is not None:
         wanted = read_classes(order_like)
         order = class_order(names, wanted, given_in=str(classes), wanted_in=str(order_like))
-    chosen = look_up(layout)
+    chosen = look_up_layout(layout)
     state = chosen.tidy(read_state_dict(file))
     told = recognise(state, chosen, origin=str(file))
     name = choose_network(told, chosen, network=network, temporal=temporal, origin=str(file))

@@ -21,7 +21,7 @@ from w3action.data.video import identity
 from w3action.evaluate import Metrics, evaluate_videos
 from w3action.evaluate.confusion import draw_confusion
 from w3action.evaluate.metrics import compute_all_metrics
-from w3action.evaluate.protocols import look_up
+from w3action.evaluate.protocols import look_up_protocol
 from w3action.files import write_bytes, write_json
 from w3action.labellings import are_right
 from w3action.models import Cost, count_cost
@@ -94,7 +94,7 @@ def measure(
         ValueError: an unknown protocol, no checkpoint, unreadable videos or manifest; see the errors' own classes.
         OSError: a file cannot be written.
     """
-    chosen = look_up(protocol)
+    chosen = look_up_protocol(protocol)
     checkpoint = load_checkpoint(run, device=device, weights=weights)
     clip, sizes = checkpoint.clip_format, checkpoint.sizes
     settings = read_run_file(checkpoint.path.parent)  # None of an imported run

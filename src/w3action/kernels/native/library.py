@@ -42,7 +42,7 @@ VARIANTS = {
     "avx512": ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx2", "fma"),
     "avx2": ("avx2", "fma"),
 }
-COST = "a ResNet-50 with W3 takes about 1.3 times as long on this CPU"  # docs/decisions/kernels.md
+COST = "a ResNet-50 with W3 takes about 1.3 times as long on a CPU"  # docs/decisions/kernels.md
 REMEDY = "install gcc, or a wheel for Linux x86-64"
 
 _log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-def look_up(name: str) -> Layout:
+def look_up_layout(name: str) -> Layout:
     """Return a layout.
 
     Raises:

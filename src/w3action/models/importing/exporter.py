@@ -4,7 +4,7 @@ from torch import Tensor
 
 from w3action.models.action_model import ActionModel
 from w3action.models.heads import AverageHead
-from w3action.models.importing import look_up
+from w3action.models.importing import look_up_layout
 from w3action.models.importing.layout import classifier_name, tensor_names
 from w3action.models.importing.recognise import FAMILIES, looks_back_only
 from w3action.models.networks import NETWORKS
@@ -22,7 +22,7 @@ def export_state_dict(model: ActionModel, layout: str) -> dict[str, Tensor]:
     Raises:
         ValueError: the layout has no names for this network.
     """
-    chosen = look_up(layout)
+    chosen = look_up_layout(layout)
     arguments = model.arguments
     name, attention = arguments["name"], arguments["attention"]
     network = NETWORKS.get(name)  # none of another library's
